@@ -1,0 +1,1 @@
+"""Jira: the protocol of remote links, and its client."""

@@ -1,0 +1,1 @@
+"""Kafka: the envelope on the wire, and the clients."""

@@ -1,0 +1,1 @@
+"""Where rows, positions and the journal stand; one file a database."""

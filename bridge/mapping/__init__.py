@@ -1,0 +1,1 @@
+"""What a fact means in Jira."""

@@ -1,0 +1,1 @@
+"""A Jira for demonstration and tests."""

@@ -1,0 +1,1 @@
+"""Who speaks to us: one file a vendor, found by its place in this package."""

@@ -1,0 +1,1 @@
+"""The heart: what is wanted, what to do next, what an answer means. Pure functions."""
