@@ -15,8 +15,8 @@ from bridge.model import (
     Event,
     Found,
     Link,
-    Listed,
     LinkKey,
+    Listed,
     Outcome,
     Position,
     Record,
@@ -185,4 +185,3 @@ class Ledger(Protocol):
 
 Judge = Callable[[Record], Item]
 """The pipeline: one record to its changes, a skip or a rejection."""
-
