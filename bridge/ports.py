@@ -36,7 +36,9 @@ class Observe(Protocol):
     `state` is a name of `bridge.observe.states.STATES`; `fields` are plain values.
     """
 
-    def __call__(self, state: str, /, **fields: object) -> None: ...
+    def __call__(self, state: str, /, **fields: object) -> None:
+        """Tell of one state."""
+        ...
 
 
 class Source(Protocol):
@@ -79,7 +81,9 @@ class Publish(Protocol):
         value: bytes | None,
         headers: Sequence[tuple[str, bytes]],
         timestamp: int | None = None,
-    ) -> None: ...
+    ) -> None:
+        """Publish one record; `timestamp` in milliseconds, None for the moment of sending."""
+        ...
 
 
 class Jira(Protocol):

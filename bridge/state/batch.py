@@ -1,0 +1,174 @@
+"""One transaction in the making: merges, settlements and starts over the same loaded rows.
+
+A ledger loads the subjects that a batch names, hands them in, and stores what comes out. A
+moved issue is one issue under two keys: once Jira has told, both keys lead to one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from bridge.model import (
+    Call,
+    Change,
+    Entry,
+    Found,
+    Known,
+    LinkKey,
+    Listed,
+    Outcome,
+    Phase,
+    Row,
+    Subject,
+    Wanted,
+    Written,
+)
+from bridge.ports import Answer, Item, Settled
+from bridge.state.decide import WRITES, call_for
+from bridge.state.merge import SubjectRows, join, merge
+from bridge.state.settle import settle
+
+_TELLING = (Outcome.MERGED, Outcome.UNCHANGED, Outcome.STALE, Outcome.DUPLICATE)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is loaded, and what is to be stored when the transaction commits.
+
+    `moved` maps (site, old key) to the key that Jira gives the issue now, for all that is
+    known; `moves` holds those learnt in this batch.
+    """
+
+    subjects: dict[Subject, SubjectRows]
+    moved: Mapping[tuple[str, str], str]
+    now: float
+    changed: dict[LinkKey, Row] = field(default_factory=dict)
+    removed: set[LinkKey] = field(default_factory=set)
+    sets: dict[Subject, Wanted] = field(default_factory=dict)
+    moves: dict[tuple[str, str], str] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Bring rows that stand under the old key of a moved issue to its new one."""
+        for subject, state in list(self.subjects.items()):
+            for issue in list(state.rows):
+                if (new := self._current(subject.site, issue)) != issue:
+                    self._move(LinkKey(subject.site, issue, subject.global_id), new)
+
+    def merge(self, items: Iterable[Item]) -> tuple[Outcome, ...]:
+        """Merge the items in order; an outcome for each."""
+        return tuple(self._merge_item(item) for item in items)
+
+    def settle(self, settled: Sequence[Settled]) -> list[Row]:
+        """Take in answers; the rows as they stand then."""
+        return [row for one in settled if (row := self._settle(one)) is not None]
+
+    def start(self, keys: Iterable[LinkKey]) -> list[Call]:
+        """The calls that the rows want next; the row of each that writes is marked unsure."""
+        calls = []
+        for key in keys:
+            row = self.row(key)
+            # A row that now stands under another key is called under that one, in its own turn.
+            call = call_for(row) if row and row.key == key else None
+            if row is None or call is None:
+                continue
+            calls.append(call)
+            if call.kind in WRITES:
+                self._put(replace(row, known=Known.UNSURE))
+        return calls
+
+    def row(self, key: LinkKey) -> Row | None:
+        """The row that `key` leads to now."""
+        return self.subjects[key.subject].rows.get(self._current(key.site, key.issue))
+
+    def _merge_item(self, item: Item) -> Outcome:
+        if item.outcome is not None:
+            self.entries.append(
+                Entry(self.now, item.event, item.outcome, item.reason, None, item.detail or {})
+            )
+            return item.outcome
+        outcomes = {self._merge_change(change) for change in item.changes}
+        return next(outcome for outcome in _TELLING if outcome in outcomes)
+
+    def _merge_change(self, change: Change) -> Outcome:
+        site = change.subject.site
+        issues = tuple(dict.fromkeys(self._current(site, issue) for issue in change.issues))
+        merged = merge(self.subjects[change.subject], replace(change, issues=issues))
+        if merged.after.last_set is not self.subjects[change.subject].last_set and merged.after.last_set:
+            self.sets[change.subject] = merged.after.last_set
+        self.subjects[change.subject] = merged.after
+        self.changed.update({row.key: row for row in merged.changed})
+        self.removed.difference_update(row.key for row in merged.changed)
+        for event, key in merged.superseded:
+            self.entries.append(Entry(self.now, event, Outcome.SUPERSEDED, f"by {change.event}", key))
+        detail = {"action": change.action.value, "issues": " ".join(issues), "version": change.version.text()}
+        key = LinkKey(site, issues[0] if len(issues) == 1 else "", change.subject.global_id)
+        self.entries.append(Entry(self.now, change.event, merged.outcome, None, key, detail))
+        return merged.outcome
+
+    def _settle(self, settled: Settled) -> Row | None:
+        call, answer = settled.call, settled.answer
+        self._learn_move(call, answer)
+        row = self.row(call.key)
+        if row is None:
+            return None
+        done = settle(row, call, answer, settled.at, settled.jitter)
+        self._put(done.row)
+        if done.outcome is not None:
+            detail = {"call": call.kind.value, "version": call.version.text(), "link": done.row.link_id}
+            self.entries.append(
+                Entry(settled.at, call.event, done.outcome, done.reason, done.row.key, detail)
+            )
+        if isinstance(answer, Written):
+            self._join_same_link(done.row.key, answer.link_id)
+        return self.row(call.key)
+
+    def _learn_move(self, call: Call, answer: Answer) -> None:
+        issue = _issue_named_by(answer)
+        if issue and issue != call.key.issue:
+            self._move(call.key, issue)
+
+    def _join_same_link(self, key: LinkKey, link_id: int) -> None:
+        """Another row with this link's id is the same link, under the issue's former key."""
+        for issue, row in list(self.subjects[key.subject].rows.items()):
+            if issue != key.issue and row.link_id == link_id:
+                self._move(row.key, key.issue)
+
+    def _move(self, old: LinkKey, issue: str) -> None:
+        self.moves[old.site, old.issue] = issue
+        state = self.subjects[old.subject]
+        rows = dict(state.rows)
+        gone = rows.pop(old.issue, None)
+        self.subjects[old.subject] = replace(state, rows=rows)
+        if gone is None:
+            return
+        self.removed.add(old)
+        self.changed.pop(old, None)
+        new = replace(gone, key=old._replace(issue=issue))
+        self._put(join(rows[issue], new) if issue in rows else new)
+
+    def _put(self, row: Row) -> None:
+        state = self.subjects[row.key.subject]
+        self.subjects[row.key.subject] = replace(state, rows={**state.rows, row.key.issue: row})
+        self.changed[row.key] = row
+        self.removed.discard(row.key)
+
+    def _current(self, site: str, issue: str) -> str:
+        return self.moves.get((site, issue)) or self.moved.get((site, issue)) or issue
+
+    def pending(self) -> list[Row]:
+        """The changed rows that want a call."""
+        return [row for row in self.changed.values() if row.phase is Phase.PENDING]
+
+
+def _issue_named_by(answer: Answer) -> str | None:
+    match answer:
+        case Written(issue=issue):
+            return issue
+        case Found(remote=remote):
+            return remote.issue
+        case Listed(remotes=(first, *_)):
+            return first.issue
+        case _:
+            return None
