@@ -1,0 +1,372 @@
+"""The sections of the configuration: each key with its type, its default and what it means."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FilePath,
+    SecretStr,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import WithJsonSchema
+
+from bridge.settings.layers import Key
+
+FORMAT = 1
+"""The version of the configuration's format that this code reads."""
+
+
+class Contradiction(ValueError):
+    """Values that are right alone and wrong together; `found` has keys below the one at fault."""
+
+    def __init__(self, *found: tuple[Key, str]) -> None:
+        super().__init__("; ".join(text for _, text in found))
+        self.found = found
+
+
+# --- the types of values -------------------------------------------------------------------
+
+
+def _reveal(value: object, info: ValidationInfo) -> object:
+    """Replace `env:NAME` and `file:PATH` by what they stand for. Raises ValueError naming them."""
+    if not isinstance(value, str):
+        return value
+    kind, _, name = value.partition(":")
+    if kind == "env":
+        value = (info.context or {}).get(name)
+        if value is None:
+            raise ValueError(f"names the variable {name}, which is not set")
+    elif kind == "file":
+        value = _secret_file(name)
+    if not value:
+        raise ValueError("is empty; expected a secret")
+    return value
+
+
+def _secret_file(name: str) -> str:
+    try:
+        return Path(name).read_text("utf-8").removesuffix("\n")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ValueError(f"names the file {name}, which cannot be read: {reason}") from None
+
+
+def _format(version: int) -> int:
+    if version != FORMAT:
+        raise ValueError(f"is of another format; this jira-bridge reads version {FORMAT}")
+    return version
+
+
+def _sqlite(url: str) -> str:
+    if not url.startswith("sqlite:///") or url == "sqlite:///":
+        raise ValueError("names no ledger; supported is sqlite:///PATH (four slashes before an absolute one)")
+    return url
+
+
+def _distinct(values: list[str]) -> list[str]:
+    if len(set(values)) < len(values):
+        raise ValueError("names something twice; expected each once")
+    return values
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_reveal)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")]
+Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+Project = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]+$")]
+# A pattern and no URL parser: parsers differ on `https://good.example\@evil.example`.
+_URL = r"^https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?$"
+SiteUrl = Annotated[str, StringConstraints(pattern=_URL), AfterValidator(lambda url: url.rstrip("/"))]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+ApiVersion = Annotated[
+    Literal["2", "3"],
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
+    WithJsonSchema({"enum": [2, 3, "2", "3"]}),
+]
+Limit = Annotated[
+    Annotated[float, Field(gt=0, allow_inf_nan=False)] | None,
+    BeforeValidator(lambda value: None if value == "none" else value),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": "none"}]}),
+]
+
+
+# --- the sections --------------------------------------------------------------------------
+
+
+class Section(BaseModel):
+    """A part of the configuration; keys that it does not know are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Security(Section):
+    """How the bridge speaks to Kafka."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="encryption and login of the brokers' listener"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="how to log in, for the SASL protocols"
+    )
+    username: str | None = Field(None, description="the name to log in with, for the SASL protocols")
+    password: Secret | None = Field(None, description="the password to log in with, for the SASL protocols")
+    ca_file: FilePath | None = Field(
+        None, description="PEM file of the authority that signed the brokers' certificates; else the system's"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        login = {"sasl_mechanism": self.sasl_mechanism, "username": self.username, "password": self.password}
+        sasl = self.protocol.startswith("SASL")
+        wrong = "is missing, and {} needs it" if sasl else "is of no use with {}; expected a SASL protocol"
+        found = [((key,), wrong) for key, value in login.items() if (value is None) == sasl]
+        if self.ca_file and not self.protocol.endswith("SSL"):
+            found.append((("ca_file",), "is of no use with {}; expected SSL or SASL_SSL"))
+        if found:
+            raise Contradiction(*((key, text.format(self.protocol)) for key, text in found))
+        return self
+
+
+class Kafka(Section):
+    """The topics, and the way to them."""
+
+    bootstrap_servers: str = Field(
+        pattern=r"^[^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*$", description="brokers, HOST:PORT[,HOST:PORT]…"
+    )
+    topics: Annotated[list[Topic], AfterValidator(_distinct)] = Field(
+        ["bridge.events"],
+        min_length=1,
+        description="topics that the worker reads, of letters, digits and . _ -",
+    )
+    dead_letter_topic: Topic = Field("bridge.dead-letters", description="topic that rejected records go to")
+    group: str = Field("jira-bridge", min_length=1, description="consumer group of the workers")
+    security: Security = Field(Security(), description="encryption and login")
+    on_lost_position: Literal["stop", "earliest"] = Field(
+        "stop", description="what to do when records were deleted unread: stop, or go on from the oldest left"
+    )
+    create_topics: bool = Field(True, description="whether to create topics that are missing")
+    partitions: int = Field(12, ge=1, description="partitions of a topic that the bridge creates")
+    replication: int = Field(1, ge=1, description="replicas of a topic that the bridge creates")
+    retention_days: int = Field(14, ge=1, description="days for which the topics keep a record")
+
+    @field_validator("dead_letter_topic")
+    @classmethod
+    def _apart(cls, topic: str, info: ValidationInfo) -> str:
+        if topic in info.data.get("topics", ()):
+            raise ValueError("is among kafka.topics; expected a topic that no worker reads")
+        return topic
+
+
+class Endpoint(Section):
+    """One address that webhooks are sent to: `/hooks/NAME`."""
+
+    source: str = Field(min_length=1, description="kind of the sender (github, gitlab, cloudevents…)")
+    secrets: list[Secret] = Field([], description="signing secrets; any of them is accepted, for rotations")
+    open: bool = Field(False, description="take deliveries without a signature, from anyone")
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if self.open and self.secrets:
+            raise Contradiction((("open",), "is true beside secrets; expected one of the two"))
+        if not (self.open or self.secrets):
+            raise ValueError("has no secrets; list them, or say `open: true` to take anyone's deliveries")
+        return self
+
+
+class Ingress(Section):
+    """The server that takes webhooks."""
+
+    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - it serves a network
+    port: Port = Field(8080, description="port to listen on; 0 takes a free one")
+    topic: Topic = Field("bridge.events", description="topic that deliveries are published to")
+    max_body_bytes: int = Field(
+        900_000, ge=1, le=1_000_000, description="longest body taken; with its headers it must fit into 1 MiB"
+    )
+    endpoints: dict[Name, Endpoint] = Field({}, description="endpoints by name, the last part of their path")
+
+
+class Basic(Section):
+    """Jira Cloud: an account's e-mail address and API token."""
+
+    email: str = Field(pattern="^[^:]+$", description="the account's e-mail address (or user name)")
+    token: Secret = Field(description="the account's API token")
+
+
+class Bearer(Section):
+    """Data Center: a personal access token; Cloud: an OAuth access token."""
+
+    token: Secret = Field(description="the token")
+
+
+def _text_too(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [{"type": "string"}, {**schema}]
+    for key in schema.keys() - {"anyOf", "description"}:
+        del schema[key]
+
+
+class Auth(Section):
+    """How a site knows the bridge: one of the two, or `anonymous`.
+
+    As text: `basic:EMAIL:TOKEN`, `bearer:TOKEN` or `anonymous`.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_text_too)
+
+    basic: Basic | None = Field(None, description="e-mail address and API token")
+    bearer: Bearer | None = Field(None, description="a bearer token")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object, info: ValidationInfo) -> object:
+        match _reveal(value, info):
+            case dict() as schemes if len(schemes) == 1:
+                return schemes
+            case "anonymous":
+                return {}
+            case str(text) if text.startswith("bearer:"):
+                return {"bearer": {"token": text.removeprefix("bearer:")}}
+            case str(text) if text.startswith("basic:") and text.count(":") > 1:
+                _, email, token = text.split(":", 2)
+                return {"basic": {"email": email, "token": token}}
+        raise ValueError("expected basic:EMAIL:TOKEN, bearer:TOKEN or anonymous, or a mapping of one of them")
+
+    @model_serializer(mode="wrap")
+    def _short(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any] | str:
+        return {scheme: value for scheme, value in dump(self).items() if value} or "anonymous"
+
+    @property
+    def text(self) -> SecretStr:
+        """The short form, with its secret in it."""
+        if self.basic:
+            return SecretStr(f"basic:{self.basic.email}:{self.basic.token.get_secret_value()}")
+        if self.bearer:
+            return SecretStr(f"bearer:{self.bearer.token.get_secret_value()}")
+        return SecretStr("anonymous")
+
+
+class Site(Section):
+    """One Jira site, and which issues it has."""
+
+    url: SiteUrl = Field(description="address, http(s)://HOST[:PORT][/PATH], without user, query or fragment")
+    api_version: ApiVersion = Field("2", description="version of Jira's REST API: 2, or 3 on Cloud")
+    auth: Auth = Field(
+        description="how the site knows the bridge; or text, basic:EMAIL:TOKEN or bearer:TOKEN"
+    )
+    projects: Annotated[list[Project], AfterValidator(_distinct)] | None = Field(
+        None,
+        min_length=1,
+        description="keys of the projects that it has, in capitals; left out: every project",
+    )
+    endpoints: Annotated[list[Name], AfterValidator(_distinct)] | None = Field(
+        None, min_length=1, description="endpoints whose events it takes; left out: events from anywhere"
+    )
+    limit: Limit = Field(None, description="requests a second at the most; none: what Jira is known to allow")
+    max_in_flight: int = Field(16, ge=1, description="requests under way at the same time")
+
+    def meets(self, other: Site) -> bool:
+        """Whether one event could belong to both sites."""
+        pairs = ((self.projects, other.projects), (self.endpoints, other.endpoints))
+        return all(mine is None or its is None or set(mine) & set(its) for mine, its in pairs)
+
+
+class Ledger(Section):
+    """Where it stands what is wanted and what Jira has."""
+
+    url: Annotated[str, AfterValidator(_sqlite)] = Field(
+        "sqlite:///jira-bridge.sqlite", description="the database, sqlite:///PATH"
+    )
+    journal_days: int = Field(14, ge=1, description="days for which it is remembered what became of an event")
+    tombstone_days: int = Field(
+        30, ge=1, description="days for which a deleted link is remembered; kafka.retention_days or more"
+    )
+
+    @property
+    def path(self) -> Path:
+        """The database's file."""
+        return Path(self.url.removeprefix("sqlite:///"))
+
+
+class Worker(Section):
+    """The process that reads the topics and writes to Jira."""
+
+    host: str = Field("0.0.0.0", description="address of metrics and probes")  # noqa: S104 - as above
+    port: Port = Field(8081, description="port of metrics and probes; 0 takes a free one")
+    max_future_seconds: int = Field(
+        600, ge=0, description="seconds that an event's time may be ahead of its record's"
+    )
+
+
+class Log(Section):
+    """What is written to standard error."""
+
+    format: Literal["json", "console"] = Field("json", description="json for machines, console for people")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severity written")
+
+
+_MEETS = "may take the same event as the site {}; give both `projects`, or `endpoints`, with none in common"
+
+
+class Settings(Section):
+    """All of it. Sections with defaults may be left out."""
+
+    version: Annotated[int, AfterValidator(_format), WithJsonSchema({"const": FORMAT})] = Field(
+        FORMAT, description="version of the configuration's format"
+    )
+    kafka: Kafka = Field(description="the topics, and the way to them")
+    ingress: Ingress = Field(Ingress(), description="the server that takes webhooks")
+    sites: dict[Name, Site] = Field({}, description="Jira sites by name")
+    ledger: Ledger = Field(Ledger(), description="where it stands what is wanted and what Jira has")
+    mappings: list[FilePath] = Field([], description="mapping files of your own, beside the built-in ones")
+    worker: Worker = Field(Worker(), description="the process that reads the topics and writes to Jira")
+    log: Log = Field(Log(), description="what is written to standard error")
+
+    @field_validator("ingress")
+    @classmethod
+    def _is_read(cls, ingress: Ingress, info: ValidationInfo) -> Ingress:
+        kafka = info.data.get("kafka")
+        if kafka and ingress.endpoints and ingress.topic not in kafka.topics:
+            raise Contradiction((("topic",), "is not among kafka.topics; expected one that a worker reads"))
+        return ingress
+
+    @field_validator("sites")
+    @classmethod
+    def _apart(cls, sites: dict[str, Site], info: ValidationInfo) -> dict[str, Site]:
+        pairs = [(one, other) for one, other in combinations(sites, 2) if sites[one].meets(sites[other])]
+        found: list[tuple[Key, str]] = [((other,), _MEETS.format(one)) for one, other in pairs]
+        ingress = info.data.get("ingress")
+        # A worker's own configuration may leave out the endpoints, and so their secrets.
+        if ingress and ingress.endpoints:
+            found += [
+                ((name, "endpoints", i), "is not the name of an endpoint of ingress")
+                for name, site in sites.items()
+                for i, endpoint in enumerate(site.endpoints or ())
+                if endpoint not in ingress.endpoints
+            ]
+        if found:
+            raise Contradiction(*found)
+        return sites
+
+    @field_validator("ledger")
+    @classmethod
+    def _outlasts(cls, ledger: Ledger, info: ValidationInfo) -> Ledger:
+        kafka = info.data.get("kafka")
+        if kafka and ledger.tombstone_days < kafka.retention_days:
+            text = "is less than kafka.retention_days: an old event could bring a deleted link back"
+            raise Contradiction((("tombstone_days",), f"{text}; expected {kafka.retention_days} or more"))
+        return ledger
+
+    def redacted(self) -> dict[str, Any]:
+        """The whole configuration as plain data, with stars for secrets."""
+        return self.model_dump(mode="json", exclude_none=True)
