@@ -1,0 +1,198 @@
+"""The producer: a record is on the broker's disks, or KafkaUnavailable says that it may not be."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+from bridge.errors import KafkaUnavailable, TopicUnfit
+from bridge.kafka.cluster import Cluster
+from bridge.observe.health import Health
+from bridge.ports import Observe
+
+CONDITION = "kafka"
+"""The condition of health that the producer keeps."""
+
+_PROBE_SECONDS = 5.0
+_CLOSE_SECONDS = 5.0
+_UNFIT = (
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+T = TypeVar("T")
+
+
+class Producer:
+    """The port Publish over Kafka: `async with Producer(…) as publish`.
+
+    Entering never waits for the broker longer than `timeout` seconds and never fails because
+    it is away: publishing raises KafkaUnavailable until it is back. A task in the background
+    connects, keeps the condition "kafka" of `health`, and makes a new client when nothing has
+    succeeded for `patience` seconds (aiokafka #1133: a producer may stay closed for good).
+
+    Records are not compressed: a topic's `compression.type` has the broker do that.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        observe: Observe,
+        health: Health,
+        max_record_bytes: int = 1_048_576,
+        timeout: float = 10.0,
+        patience: float = 30.0,
+    ) -> None:
+        self._cluster = cluster
+        self._observe = observe
+        self._health = health
+        self._max_record_bytes = max_record_bytes
+        self._timeout = timeout
+        self._patience = patience
+        self._client: AIOKafkaProducer | None = None
+        self._connecting = asyncio.Lock()
+        self._succeeded_at = time.monotonic()
+        self._is_up: bool | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._probe()
+        self._keeper = asyncio.create_task(self._keep())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+        await self._discard()
+
+    async def __call__(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+        timestamp: int | None = None,
+    ) -> None:
+        """Put the record on `topic`; returns once all in-sync replicas have it.
+
+        `timestamp` is in milliseconds since the epoch, None for now. Raises KafkaUnavailable
+        when no acknowledgement came in time: the record may still arrive later. Raises
+        TopicUnfit when the topic will never take it.
+        """
+        try:
+            client = await self._connected()
+            await self._in_time(
+                client.send_and_wait(topic, value, key=key, headers=list(headers), timestamp_ms=timestamp)
+            )
+        except _UNFIT as error:
+            raise TopicUnfit(f"{topic} does not take the record: {error}") from error
+        except (KafkaError, TimeoutError, OSError) as error:
+            await self._failed(error)
+            raise KafkaUnavailable(f"{topic}: {_reason(error)}") from error
+        self._succeeded()
+
+    # --- the client --------------------------------------------------------------------------
+
+    async def _connected(self) -> AIOKafkaProducer:
+        async with self._connecting:
+            if self._client is None:
+                client = self._new_client()
+                try:
+                    await self._in_time(client.start())
+                except BaseException:
+                    await _close(client)
+                    raise
+                self._client = client
+            return self._client
+
+    def _new_client(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            **self._cluster.arguments(),
+            enable_idempotence=True,
+            acks="all",
+            max_request_size=self._max_record_bytes,
+            request_timeout_ms=int(self._timeout * 1000),
+        )
+
+    async def _in_time(self, awaitable: Awaitable[T]) -> T:
+        return await asyncio.wait_for(awaitable, self._timeout)
+
+    async def _discard(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await _close(client)
+
+    # --- how it is ---------------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(_PROBE_SECONDS)
+            await self._probe()
+
+    async def _probe(self) -> None:
+        """Ask a broker for its metadata, so that health is known without any traffic."""
+        try:
+            client = await self._connected()
+            if not await self._in_time(client.client.force_metadata_update()):
+                raise KafkaConnectionError("No broker answers.")
+        except (KafkaError, TimeoutError, OSError) as error:
+            await self._failed(error)
+        else:
+            self._succeeded()
+
+    def _succeeded(self) -> None:
+        self._succeeded_at = time.monotonic()
+        if not self._is_up:
+            self._is_up = True
+            self._health.set(CONDITION, ok=True)
+            self._observe("kafka_available", client="producer")
+
+    async def _failed(self, error: BaseException) -> None:
+        if self._is_up is not False:
+            self._is_up = False
+            self._health.set(CONDITION, ok=False, reason=_reason(error))
+        self._observe("kafka_unavailable", client="producer", error=_reason(error))
+        # An error that repeating cannot cure (a sequence number out of order, a closed client)
+        # stays with the client that met it.
+        lasting = isinstance(error, KafkaError) and not error.retriable
+        if lasting or time.monotonic() - self._succeeded_at > self._patience:
+            await self._discard()
+
+
+async def _close(client: AIOKafkaProducer) -> None:
+    """Stop the client; what its broker does not take in time is left, since nobody waits for it."""
+    with suppress(KafkaError, OSError, TimeoutError):
+        await asyncio.wait_for(client.stop(), _CLOSE_SECONDS)
+    # stop() waits for records that the broker never takes; it leaves these two open then.
+    sender: Any = client._sender  # noqa: SLF001
+    if sender.sender_task is not None and not sender.sender_task.done():
+        sender.sender_task.cancel()
+        await asyncio.wait({sender.sender_task}, timeout=_CLOSE_SECONDS)
+    await client.client.close()
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")

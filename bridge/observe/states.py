@@ -1,0 +1,195 @@
+"""Every state that an operator may meet: its log level, its metric, and what to do about it.
+
+This is the one list. Code says `observe("name", **fields)`; logs and metrics look the name up
+here, and a name that is not here is a KeyError. A metric's labels are fields of that call;
+fields that are no labels stand in the log only. Names follow
+https://prometheus.io/docs/practices/naming/.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bridge.ports import Observe
+
+
+class Level(StrEnum):
+    """How loud a state is in the log."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Kind(StrEnum):
+    """What a metric does with the amounts that it is given."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One Prometheus metric. `amount` is a field of the state that holds it, or a fixed number."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...] = ()
+    amount: str | float = 1
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One state: `advice` tells an operator what to do, empty where there is nothing to do."""
+
+    level: Level
+    meaning: str
+    metric: Metric | None = None
+    advice: str = ""
+
+
+def _counter(name: str, *labels: str, amount: str | float = 1) -> Metric:
+    return Metric(f"jira_bridge_{name}_total", Kind.COUNTER, labels, amount)
+
+
+def _gauge(name: str, *labels: str, amount: str | float) -> Metric:
+    return Metric(f"jira_bridge_{name}", Kind.GAUGE, labels, amount)
+
+
+def _seconds(name: str, *labels: str) -> Metric:
+    return Metric(f"jira_bridge_{name}_seconds", Kind.HISTOGRAM, labels, "seconds")
+
+
+_HALTED = "site_halted", "site"
+_SHARE = "partitions_assigned"
+
+STATES: dict[str, State] = {
+    # --- the life of a process -------------------------------------------------------------
+    "starting": State(Level.INFO, "The process has read its configuration and starts."),
+    "ready": State(Level.INFO, "All conditions of readiness hold."),
+    "draining": State(Level.INFO, "The process was told to stop and finishes what is under way."),
+    "stopped": State(Level.INFO, "The process has stopped; nothing is under way."),
+    "unexpected_error": State(
+        Level.ERROR,
+        "The bridge itself failed.",
+        _counter("unexpected_errors", "place"),
+        "This is a fault of the bridge: report it with the log's traceback.",
+    ),
+    # --- Kafka -----------------------------------------------------------------------------
+    "kafka_unavailable": State(
+        Level.WARNING,
+        "A Kafka client cannot reach its broker, and tries again.",
+        _counter("kafka_unavailable", "client"),
+        "Check the broker, its address and the credentials.",
+    ),
+    "kafka_available": State(Level.INFO, "A Kafka client has reached its broker."),
+    "topic_created": State(Level.INFO, "A topic was missing and has been created."),
+    "partitions_assigned": State(
+        Level.INFO,
+        "The group has given this consumer its partitions.",
+        _gauge(_SHARE, amount="count"),
+    ),
+    "partitions_revoked": State(
+        Level.INFO,
+        "The group shares out its partitions anew.",
+        _gauge(_SHARE, amount=0),
+    ),
+    "position_moved": State(
+        Level.WARNING,
+        "Another worker has merged further than this one thought; it reads the ledger's position again.",
+        _counter("positions_moved"),
+        "Nothing to do, unless it keeps happening: then two workers may use one ledger by mistake.",
+    ),
+    "position_lost": State(
+        Level.ERROR,
+        "The ledger's position in a partition is no longer in the topic: records were never read.",
+        _counter("positions_lost", "topic"),
+        "Look for events that Jira lacks; lengthen the topic's retention. `--on-lost-position earliest` "
+        "goes on from the oldest record that is left.",
+    ),
+    "consumer_stalled": State(
+        Level.ERROR,
+        "The consumer gave no answer for too long and is built anew.",
+        _counter("consumer_stalls"),
+        "Nothing to do once; if it keeps happening, look at the broker's group coordinator.",
+    ),
+    "consumer_rebuilt": State(
+        Level.WARNING,
+        "The consumer met an error that it cannot read on from, and is built anew.",
+        _counter("consumer_rebuilds", "error"),
+        "Read the error: the topic may be missing, or the account may not read it.",
+    ),
+    "commit_failed": State(
+        Level.INFO,
+        "Kafka did not take an offset. The ledger's position is the one that counts.",
+        _counter("commits_failed"),
+    ),
+    "batch_merged": State(Level.DEBUG, "A batch of records is in the ledger.", _seconds("batch_merge")),
+    "lag": State(
+        Level.DEBUG,
+        "Records of a partition that are not merged yet.",
+        _gauge("lag_records", "topic", "partition", amount="records"),
+    ),
+    "dead_letter": State(
+        Level.WARNING,
+        "A record was rejected and stands in the dead-letter topic.",
+        _counter("dead_letters", "code"),
+        "`jira-bridge explain` tells the reason; correct the cause, then replay.",
+    ),
+    # --- ingress ---------------------------------------------------------------------------
+    "delivery_taken": State(Level.INFO, "A webhook is on Kafka.", _seconds("delivery", "endpoint")),
+    "delivery_refused": State(
+        Level.WARNING,
+        "A webhook was not taken; the sender was told why.",
+        _counter("deliveries_refused", "endpoint", "code"),
+        "Look at the code; the sender's own log of deliveries holds the answer with the advice.",
+    ),
+    # --- events and links ------------------------------------------------------------------
+    "event": State(Level.DEBUG, "What became of an event.", _counter("events", "outcome", "reason", "kind")),
+    "link": State(Level.DEBUG, "What became of a link.", _counter("links", "site", "outcome", "reason")),
+    "future": State(
+        Level.WARNING,
+        "An event is dated further ahead than the allowed skew, and was rejected.",
+        _counter("future_events", "kind"),
+        "Correct the clock of the machine that the event comes from.",
+    ),
+    "backlog": State(
+        Level.DEBUG,
+        "Links that are wanted and not yet in Jira.",
+        _gauge("backlog_rows", amount="rows"),
+    ),
+    # --- Jira ------------------------------------------------------------------------------
+    "jira_call": State(
+        Level.DEBUG,
+        "A request to Jira was answered, or its answer was lost.",
+        _seconds("jira_call", "site", "call", "code"),
+    ),
+    "rate_limited": State(
+        Level.INFO,
+        "Jira asked for fewer requests to an issue, by a method, or to the site.",
+        _counter("rate_limits", "site", "scope"),
+        "Nothing to do; the bridge waits as long as Jira says.",
+    ),
+    "site_halted": State(
+        Level.ERROR,
+        "Jira refuses the credentials of a site; its links wait.",
+        _gauge(*_HALTED, amount=1),
+        "Renew the site's API token or its scopes; the bridge goes on by itself.",
+    ),
+    "site_resumed": State(
+        Level.INFO, "Jira accepts the credentials of a site again.", _gauge(*_HALTED, amount=0)
+    ),
+}
+
+
+def tee(*observers: Observe) -> Observe:
+    """An Observe that tells each of `observers`."""
+
+    def observe(state: str, /, **fields: object) -> None:
+        for observer in observers:
+            observer(state, **fields)
+
+    return observe
