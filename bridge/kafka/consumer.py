@@ -265,7 +265,6 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
         )
 
     async def _merge(self, records: list[Record], read: list[tuple[Position, Position]]) -> None:
-        began = time.monotonic()
         try:
             await self._of.take(records, read)
         except PositionMoved as error:
@@ -278,7 +277,6 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
             self._is_sought = False
             await asyncio.wait({self._stopping}, timeout=_PAUSE_SECONDS)
             return
-        self._of.observe("batch_merged", records=len(records), seconds=time.monotonic() - began)
         merged = {TopicPartition(after.topic, after.partition): after.offset for _, after in read}
         self._merged.update(merged)
         await self._commit(merged)

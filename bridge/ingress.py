@@ -1,0 +1,222 @@
+"""Ingress: takes webhooks over HTTP, and answers 202 once Kafka has them.
+
+A delivery is verified over its raw bytes and published as it came. No more of it is parsed
+than its source needs for the record's key: what is wrong with a body is found, and told, by
+the consumer. Every refusal is a problem document (RFC 9457) that says what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from typing import ClassVar
+
+import orjson
+from aiohttp import web
+
+from bridge.errors import (
+    BadRequest,
+    BridgeError,
+    ConfigError,
+    KafkaUnavailable,
+    Refused,
+    TopicUnfit,
+    WrongContentType,
+)
+from bridge.kafka.envelope import encode
+from bridge.model import Webhook
+from bridge.ports import Observe, Publish, Source
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+BODY_SECONDS = 30.0
+"""How long a sender may take for its body."""
+
+RETRY_AFTER_SECONDS = 10
+"""What is asked of a sender while Kafka is away."""
+
+# https://www.w3.org/TR/trace-context/#traceparent-header; all-zero ids are invalid.
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+
+class BodyTooLong(Refused):
+    """The body is longer than the endpoint takes."""
+
+    code: ClassVar[str] = "body_too_long"
+    status: ClassVar[int] = 413
+    advice: ClassVar[str] = "Let the sender leave parts out, or raise `ingress.max_body_bytes`."
+
+
+class BodyTooSlow(Refused):
+    """The body did not come in time."""
+
+    code: ClassVar[str] = "body_too_slow"
+    status: ClassVar[int] = 408
+    advice: ClassVar[str] = "Look at the network between the sender and the bridge; the sender may try again."
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address for webhooks: /webhooks/NAME. Raises ConfigError when anyone could post there.
+
+    Any of `secrets` is accepted, so that one can be rotated; `open` says that none is wanted.
+    """
+
+    name: str
+    source: Source
+    topic: str
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)
+    open: bool = False
+
+    def __post_init__(self) -> None:
+        if not all(self.secrets):
+            raise ConfigError(f"endpoint {self.name}: a secret is empty")
+        if not (self.secrets or self.open):
+            raise ConfigError(f"endpoint {self.name}: has no secrets; list them, or say `open: true`")
+
+
+def make_app(
+    endpoints: Iterable[Endpoint],
+    publish: Publish,
+    *,
+    observe: Observe,
+    now: Callable[[], datetime],
+    max_body_bytes: int,
+    probes: Iterable[web.RouteDef] = (),
+) -> web.Application:
+    """The application that serves the endpoints, and `probes` (/livez, /readyz, /metrics) beside them.
+
+    `now` gives aware times. Requests under way are finished when its runner is cleaned up.
+    """
+    ingress = _Ingress({endpoint.name: endpoint for endpoint in endpoints}, publish, observe, now)
+    app = web.Application(middlewares=[ingress.tell], client_max_size=max_body_bytes)
+    app.add_routes([web.post("/webhooks/{endpoint}", ingress.take), *probes])
+    return app
+
+
+class _Ingress:
+    def __init__(
+        self,
+        endpoints: dict[str, Endpoint],
+        publish: Publish,
+        observe: Observe,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._endpoints = endpoints
+        self._publish = publish
+        self._observe = observe
+        self._now = now
+
+    async def take(self, request: web.Request) -> web.Response:
+        """One delivery: verified, stamped, published, answered."""
+        began = time.monotonic()
+        endpoint = self._endpoints.get(request.match_info["endpoint"])
+        if endpoint is None:
+            raise web.HTTPNotFound
+        webhook, key = self._stamp(endpoint, _lower(request), await _body(request))
+        value, headers = encode(webhook)
+        await self._publish(endpoint.topic, key, value, headers)
+        self._observe(
+            "delivery_taken",
+            endpoint=endpoint.name,
+            delivery_id=webhook.delivery_id,
+            traceparent=webhook.traceparent,
+            bytes=len(value),
+            seconds=time.monotonic() - began,
+        )
+        return web.json_response({"deliveryId": webhook.delivery_id}, status=202)
+
+    def _stamp(self, endpoint: Endpoint, headers: dict[str, str], body: bytes) -> tuple[Webhook, bytes]:
+        """The delivery, and the key of its record. Raises BadSignature and BadRequest."""
+        source = endpoint.source
+        if endpoint.secrets:
+            source.verify(headers, body, endpoint.secrets)
+        webhook = Webhook(
+            endpoint=endpoint.name,
+            source=source.kind,
+            delivery_id=source.delivery_id(headers, body),
+            headers={name: value for name, value in headers.items() if name in source.kept_headers},
+            body=body,
+            received_at=self._now(),
+            traceparent=_traceparent(headers.get("traceparent")),
+        )
+        return webhook, source.record_key(headers, body).encode("utf-8", "replace")
+
+    @web.middleware
+    async def tell(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn every error into a problem document, and tell it."""
+        try:
+            return await handler(request)
+        except Refused as error:
+            return self._problem(request, error.status, error.code, f"{error} {error.advice}")
+        except (KafkaUnavailable, TopicUnfit) as error:
+            return self._problem(request, 503, error.code, KafkaUnavailable.advice, error=str(error))
+        except web.HTTPException as error:
+            code = HTTPStatus(error.status).name.lower()
+            return self._problem(request, error.status, code, error.reason, allow=error.headers.get("Allow"))
+        except Exception as error:  # noqa: BLE001 - the sender gets an answer whatever happens
+            self._observe("unexpected_error", place="ingress", error=error, exc_info=error)
+            return self._problem(
+                request, 500, BridgeError.code, "The bridge failed; the sender may try again."
+            )
+
+    def _problem(
+        self,
+        request: web.Request,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        error: str = "",
+        allow: str | None = None,
+    ) -> web.Response:
+        name = request.match_info.get("endpoint", "")
+        known = name if name in self._endpoints else ""  # a label's values are not the sender's to choose
+        self._observe("delivery_refused", endpoint=known, code=code, status=status, error=error)
+        title = HTTPStatus(status).phrase
+        body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+        response = web.Response(
+            status=status, body=orjson.dumps(body), content_type="application/problem+json"
+        )
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        if allow:
+            response.headers["Allow"] = allow
+        return response
+
+
+async def _body(request: web.Request) -> bytes:
+    """The raw body of a JSON request. Raises Refused."""
+    media = request.content_type.lower()
+    if not (media == "application/json" or media.endswith("+json")):
+        raise WrongContentType(f"The content type is {media[:80]!r}.")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        # A signature is over the bytes that were sent, and a small body can unpack to any size.
+        raise WrongContentType("The body is compressed, which is not taken.")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise BodyTooLong(f"The body is longer than {request.client_max_size} bytes.") from None
+    except TimeoutError:
+        raise BodyTooSlow(f"The body took longer than {BODY_SECONDS:.0f} s.") from None
+    if not body:
+        raise BadRequest("The body is empty.")
+    return body
+
+
+def _lower(request: web.Request) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _traceparent(given: str | None) -> str:
+    """The sender's trace, or a new one, sampled."""
+    if given and _TRACEPARENT.fullmatch(given):
+        return given
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
