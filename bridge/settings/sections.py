@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -70,6 +71,19 @@ def _format(version: int) -> int:
     return version
 
 
+def _limit(value: object) -> object:
+    """Judge both kinds at once, so that there is one error and not one of each kind."""
+    if value in {"cloud", "none"}:
+        return value
+    try:
+        rate = float(str(value))
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise ValueError("expected cloud, none, or a number of requests a second above 0")
+    return rate
+
+
 def _sqlite(url: str) -> str:
     if not url.startswith("sqlite:///") or url == "sqlite:///":
         raise ValueError("names no ledger; supported is sqlite:///PATH (four slashes before an absolute one)")
@@ -96,9 +110,8 @@ ApiVersion = Annotated[
     WithJsonSchema({"enum": [2, 3, "2", "3"]}),
 ]
 Limit = Annotated[
-    Annotated[float, Field(gt=0, allow_inf_nan=False)] | None,
-    BeforeValidator(lambda value: None if value == "none" else value),
-    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": "none"}]}),
+    Annotated[float, Field(gt=0, description="requests a second")] | Literal["cloud", "none"],
+    BeforeValidator(_limit),
 ]
 
 
@@ -170,7 +183,7 @@ class Kafka(Section):
 
 
 class Endpoint(Section):
-    """One address that webhooks are sent to: `/hooks/NAME`."""
+    """One address that webhooks are sent to: `/webhooks/NAME`."""
 
     source: str = Field(min_length=1, description="kind of the sender (github, gitlab, cloudevents…)")
     secrets: list[Secret] = Field([], description="signing secrets; any of them is accepted, for rotations")
@@ -272,7 +285,10 @@ class Site(Section):
     endpoints: Annotated[list[Name], AfterValidator(_distinct)] | None = Field(
         None, min_length=1, description="endpoints whose events it takes; left out: events from anywhere"
     )
-    limit: Limit = Field(None, description="requests a second at the most; none: what Jira is known to allow")
+    limit: Limit = Field(
+        "cloud",
+        description="requests a second at the most; cloud: what Jira Cloud allows; none: do not pace at all",
+    )
     max_in_flight: int = Field(16, ge=1, description="requests under way at the same time")
 
     def meets(self, other: Site) -> bool:
