@@ -127,11 +127,11 @@ class _Loader(yaml.BaseLoader):
         """Compose what comes next; raises MarkedYAMLError for an anchor or an alias."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "anchor", None):
-            raise yaml.MarkedYAMLError(problem=_SIGN, problem_mark=event.start_mark)
+            raise yaml.MarkedYAMLError(problem="begins with & or *", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
 
-_SIGN = "begins with one of & * !; expected quotes around such a text"
+_QUOTES = "expected spaces to indent, and quotes around a text with signs"
 
 
 class _Document:
@@ -147,9 +147,9 @@ class _Document:
         except yaml.MarkedYAMLError as error:
             # PyYAML puts parts of the text into its messages, in quotes: they end where one begins.
             reason = re.split(r"['\"]", error.problem or "")[0].strip()
-            self._problem(error.problem_mark, (), f"cannot be read as YAML: {reason}")
+            self._problem(error.problem_mark, (), f"cannot be read as YAML ({reason}); {_QUOTES}")
         except yaml.YAMLError:
-            self._problem(None, (), "cannot be read as YAML: expected printable UTF-8 text")
+            self._problem(None, (), "cannot be read as YAML; expected printable text")
         else:
             if node is not None:
                 return self._given(node, (), node.start_mark)
@@ -157,7 +157,7 @@ class _Document:
 
     def _given(self, node: yaml.Node, key: Key, mark: yaml.Mark) -> Given:
         if not node.tag.startswith("tag:yaml.org,"):
-            self._problem(mark, key, _SIGN)
+            self._problem(mark, key, f"begins with !; {_QUOTES}")
         if isinstance(node, yaml.MappingNode):
             return Given(dict(self._entries(node, key)), self._place(mark))
         if isinstance(node, yaml.SequenceNode):

@@ -121,7 +121,8 @@ Limit = Annotated[
 class Section(BaseModel):
     """A part of the configuration; keys that it does not know are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    # Defaults are validated too: one that is right alone may contradict what was given.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
 
 
 class Security(Section):
@@ -156,7 +157,9 @@ class Kafka(Section):
     """The topics, and the way to them."""
 
     bootstrap_servers: str = Field(
-        pattern=r"^[^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*$", description="brokers, HOST:PORT[,HOST:PORT]…"
+        "localhost:9092",
+        pattern=r"^[^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*$",
+        description="brokers, HOST:PORT[,HOST:PORT]…",
     )
     topics: Annotated[list[Topic], AfterValidator(_distinct)] = Field(
         ["bridge.events"],
@@ -340,7 +343,7 @@ class Settings(Section):
     version: Annotated[int, AfterValidator(_format), WithJsonSchema({"const": FORMAT})] = Field(
         FORMAT, description="version of the configuration's format"
     )
-    kafka: Kafka = Field(description="the topics, and the way to them")
+    kafka: Kafka = Field(Kafka(), description="the topics, and the way to them")
     ingress: Ingress = Field(Ingress(), description="the server that takes webhooks")
     sites: dict[Name, Site] = Field({}, description="Jira sites by name")
     ledger: Ledger = Field(Ledger(), description="where it stands what is wanted and what Jira has")
