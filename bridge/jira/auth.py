@@ -58,8 +58,13 @@ def parse_auth(text: str) -> Auth:
     match text.split(":", 2):
         case ["anonymous"]:
             return Anonymous()
-        case ["basic", email, token] if email and token:
+        case ["basic", email, token] if email and _is_sendable(token):
             return Basic(email, token)
-        case ["bearer", *token] if "".join(token):
-            return Bearer(":".join(token))
+        case ["bearer", *parts] if _is_sendable(token := ":".join(parts)):
+            return Bearer(token)
     raise ConfigError("Jira credentials: expected basic:EMAIL:TOKEN, bearer:TOKEN or anonymous")
+
+
+def _is_sendable(token: str) -> bool:
+    """Whether the token fits into a header; a line break that came along in copying does not."""
+    return bool(token) and token.isascii() and token.isprintable()

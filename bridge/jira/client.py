@@ -1,8 +1,8 @@
-"""The client of one Jira site: the six operations over aiohttp.
+"""The client: sends the protocol's requests over aiohttp, and tries again where that is safe.
 
-aiohttp normalises URLs unless told not to (`encoded=True`), follows redirects and repeats some
-requests on a connection that turns out to be dead; the first two are switched off here, and the
-third is harmless, since only idempotent methods are repeated.
+One attempt is one request on the wire. aiohttp would by itself send a GET, PUT or DELETE anew
+when a kept connection turns out to be closed; `_once` hides such failures from it, since only
+the caller may decide about a request that perhaps took effect.
 """
 
 from __future__ import annotations
@@ -15,35 +15,51 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import aiohttp
-import yarl
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt
+from yarl import URL
 
-from bridge.errors import Applied, JiraAnswerLost, JiraBadRequest, JiraError, JiraRejected, JiraUnreachable
+from bridge.errors import (
+    ConfigError,
+    JiraAnswerLost,
+    JiraBadRequest,
+    JiraError,
+    JiraRateLimited,
+    JiraUnavailable,
+    JiraUnreachable,
+)
 from bridge.jira import protocol
-from bridge.jira.auth import Auth
-from bridge.jira.protocol import Answer, RemoteLinks, Request
+from bridge.jira.auth import Anonymous, Auth
 from bridge.model import Link, RemoteLink, Written
 
 T = TypeVar("T")
 
-RETRY_BASE = 2.0
-RETRY_MAX = 30.0
-"""Seconds; Atlassian's advice: doubling from 2 s, jitter 0.7 to 1.3, at most 30 s, at most 4 tries."""
+BACKOFF_BASE = 2.0
+BACKOFF_MAX = 30.0
+JITTER = (0.7, 1.3)
+"""Seconds, doubling, times a factor:
+https://developer.atlassian.com/cloud/jira/platform/rate-limiting/."""
+
+_CONNECT_SECONDS = 10.0
+_HEADERS = {
+    "Accept": "application/json",
+    # On each request: Cloud has answered 415 to a DELETE without it.
+    "Content-Type": "application/json",
+    "User-Agent": "jira-link-bridge",
+}
+_NEVER_LEFT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ServerFingerprintMismatch,
+    aiohttp.InvalidURL,
+)
 
 
 class JiraClient:
-    """`async with JiraClient(url, auth) as jira`. Every operation raises JiraError.
+    """The remote links of one Jira site. Use it within `async with`.
 
-    Args:
-        url: the site, with a context path if it has one (`https://host/jira`), or the gateway's
-            `https://api.atlassian.com/ex/jira/CLOUD_ID`.
-        auth: see `bridge.jira.auth`.
-        api_version: "2" or "3".
-        attempts: how often a request is tried that failed for a reason that passes. A request
-            that may have been applied is repeated only where twice is the same as once.
-        timeout: seconds for one attempt.
-        max_connections: open at the same time, and kept for reuse.
-        sleep: how to wait between attempts.
+    All operations raise JiraError. After a lost answer a delete that is tried again can raise
+    JiraNotFound although the first one did it: either way the link is gone.
     """
 
     def __init__(
@@ -52,121 +68,171 @@ class JiraClient:
         auth: Auth,
         *,
         api_version: str = "2",
-        attempts: int = 4,
         timeout: float = 30.0,
+        attempts: int = 4,
         max_connections: int = 16,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._url = url.rstrip("/")
+        """Connects to nothing yet.
+
+        Args:
+            url: the site's address, with its context path if it has one, or the gateway's
+                (`https://api.atlassian.com/ex/jira/CLOUD_ID`).
+            auth: who we are.
+            api_version: of Jira's REST API, `2` or `3`.
+            timeout: seconds for one attempt, connecting and reading included.
+            attempts: how often one operation is tried; 1 leaves trying again to the caller.
+            max_connections: connections that may be open at once.
+            sleep: what waits between attempts.
+
+        Raises:
+            ConfigError: `url` is no http or https address, or has a user in it.
+        """
+        self._url = _checked(url)
         self._auth = auth
-        self._requests = RemoteLinks(api_version)
+        self._version = api_version
+        self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout, _CONNECT_SECONDS))
         self._attempts = attempts
-        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(10.0, timeout))
         self._max_connections = max_connections
         self._sleep = sleep
-        self._session: aiohttp.ClientSession | None = None
+        self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
-        """Open the pool of connections."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._max_connections),
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=aiohttp.DummyCookieJar(),  # a session cookie could outlive the credentials
+            headers=_HEADERS,
+            middlewares=(self._once,),
             timeout=self._timeout,
-            # On a DELETE without a body too: Cloud answers 415 otherwise.
-            headers={"Accept": "application/json", "Content-Type": "application/json"},
             trust_env=True,
         )
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-
-    async def list_links(self, issue: str) -> list[RemoteLink]:
-        """All links of the issue, in no order."""
-        return await self._ask(self._requests.list(issue), protocol.read_links)
-
-    async def get_by_global_id(self, issue: str, global_id: str) -> RemoteLink:
-        """The link with that globalId."""
-        return await self._ask(self._requests.get_by_global_id(issue, global_id), protocol.read_link)
-
-    async def get(self, issue: str, link_id: int) -> RemoteLink:
-        """The link with that id."""
-        return await self._ask(self._requests.get(issue, link_id), protocol.read_link)
+        await self._session.close()
 
     async def upsert(self, issue: str, link: Link, global_id: str | None) -> Written:
-        """Create, or replace the link with that globalId; without one, add a link."""
-        return await self._ask(self._requests.upsert(issue, link, global_id), protocol.read_written)
+        """Create the link, or replace the one that the issue has under `global_id`.
 
-    async def update(self, issue: str, link_id: int, link: Link, global_id: str | None) -> None:
-        """Replace the link with that id, its globalId too: without one, no globalId reaches it."""
-        await self._ask(self._requests.update(issue, link_id, link, global_id), protocol.read_none)
+        Without a globalId each call adds one more link, so it is not repeated when it may
+        have taken effect.
+        """
+        return await self._ask(protocol.upsert(self._version, issue, link, global_id))
 
     async def delete_by_global_id(self, issue: str, global_id: str) -> None:
-        """Delete the link with that globalId."""
-        await self._ask(self._requests.delete_by_global_id(issue, global_id), protocol.read_none)
+        """Delete the link; JiraNotFound when the issue or the link is not there."""
+        await self._ask(protocol.delete_by_global_id(self._version, issue, global_id))
+
+    async def get_by_global_id(self, issue: str, global_id: str) -> RemoteLink:
+        """Read the link; JiraNotFound when the issue or the link is not there."""
+        return await self._ask(protocol.get_by_global_id(self._version, issue, global_id))
+
+    async def list_links(self, issue: str) -> list[RemoteLink]:
+        """Read all links of the issue, in no order."""
+        return await self._ask(protocol.list_links(self._version, issue))
+
+    async def get(self, issue: str, link_id: int) -> RemoteLink:
+        """Read the link of that id."""
+        return await self._ask(protocol.get(self._version, issue, link_id))
+
+    async def update(self, issue: str, link_id: int, link: Link, global_id: str | None) -> None:
+        """Replace the link of that id, its globalId too: None leaves it without one."""
+        await self._ask(protocol.update(self._version, issue, link_id, link, global_id))
 
     async def delete(self, issue: str, link_id: int) -> None:
-        """Delete the link with that id."""
-        await self._ask(self._requests.delete(issue, link_id), protocol.read_none)
+        """Delete the link of that id."""
+        await self._ask(protocol.delete(self._version, issue, link_id))
 
     async def probe(self) -> None:
-        """Return when Jira accepts the credentials."""
-        await self._ask(self._requests.myself(), protocol.read_none)
+        """Ask who we are, or when we are nobody what the server is; returns when it answers so."""
+        question = protocol.server_info if isinstance(self._auth, Anonymous) else protocol.myself
+        await self._ask(question(self._version))
 
-    async def _ask(self, request: Request, read: Callable[[Request, Answer], T]) -> T:
+    async def _ask(self, request: protocol.Request[T]) -> T:
         attempts = AsyncRetrying(
-            stop=stop_after_attempt(self._attempts),
-            retry=retry_if_exception(lambda error: is_passing(request, error)),
-            wait=_wait,
             sleep=self._sleep,
+            stop=stop_after_attempt(self._attempts),
+            wait=_wait,
+            retry=lambda state: _is_worth_repeating(request, state),
             reraise=True,
         )
-        return await attempts(self._once, request, read)
+        return await attempts(self._send, request)
 
-    async def _once(self, request: Request, read: Callable[[Request, Answer], T]) -> T:
-        if self._session is None:
-            raise RuntimeError("the client is not open: use `async with`")
+    async def _send(self, request: protocol.Request[T]) -> T:
+        # `encoded`: the path is escaped already, and escaping it anew would change a globalId.
+        url = URL(self._url + request.path, encoded=True)
         try:
             async with self._session.request(
-                request.method,
-                yarl.URL(self._url + request.path, encoded=True),
-                data=request.body,
-                headers=self._auth(),
-                allow_redirects=False,
-            ) as response:
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                answer = Answer(response.status, headers, await response.read(), time.time())
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            raise JiraUnreachable(f"{request}: {error}") from error
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise JiraAnswerLost(f"{request}: {type(error).__name__} {error}".rstrip()) from error
-        return read(request, answer)
+                request.method, url, data=request.body, allow_redirects=False
+            ) as answer:
+                body = await answer.read()
+        # `from None`: aiohttp's errors hold the request with its credentials.
+        except _NEVER_LEFT as error:
+            raise JiraUnreachable(f"{request}: no connection ({_said(error)})") from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise JiraAnswerLost(f"{request}: no whole answer ({_said(error)})") from None
+        return protocol.decipher(request, answer.status, answer.headers, body, time.time())
+
+    async def _once(
+        self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Send one request one time, as who we are and not as ~/.netrc says."""
+        request.headers.pop("Authorization", None)
+        request.headers.update(self._auth())
+        try:
+            return await send(request)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise aiohttp.ClientConnectionError(_said(error)) from None
 
 
-def is_passing(request: Request, error: BaseException) -> bool:
-    """Whether asking again may help and can do no harm."""
-    if not isinstance(error, JiraError):
-        return False
-    if error.applied is Applied.MAYBE and not request.is_repeatable:
-        return False
-    if isinstance(error, JiraBadRequest):
-        # Two first writes of one globalId that meet: the other one has created it by now.
-        return (
-            error.status is not None and error.is_blank and request.method == "POST" and request.is_repeatable
-        )
-    return (
-        isinstance(error, JiraError)
-        and not isinstance(error, JiraRejected)
-        and error.status not in {401, 403, 404}
-    )
+def _checked(url: str) -> str:
+    try:
+        parsed = URL(url)
+    except ValueError:
+        parsed = URL()
+    if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.query_string or parsed.fragment:
+        raise ConfigError("Jira's URL: expected http(s)://HOST[:PORT][/PATH]")
+    if parsed.user is not None or parsed.password is not None:
+        raise ConfigError("Jira's URL: has a user in it; credentials belong to the authentication")
+    return str(parsed).rstrip("/")
+
+
+def _said(error: BaseException) -> str:
+    """What happened, without the request that some of aiohttp's errors show."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"{type(error).__name__}: {cause.strerror}"
+    if type(error) is aiohttp.ClientConnectionError:
+        return str(error)
+    return type(error).__name__
+
+
+def _is_worth_repeating(request: protocol.Request[T], state: RetryCallState) -> bool:
+    """Whether a further attempt may fare better, and does no harm if the last one took effect."""
+    match _failure(state):
+        case JiraRateLimited() | JiraUnreachable():
+            return True
+        case JiraUnavailable() | JiraAnswerLost():
+            return request.is_repeatable
+        case JiraBadRequest(is_blank=True):  # two first writes of one globalId collided
+            return request.method == "POST" and request.is_repeatable and state.attempt_number == 1
+    return False
 
 
 def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    least = (error.retry_after or 0.0) if isinstance(error, JiraError) else 0.0
-    jitter = random.uniform(0.7, 1.3)  # noqa: S311 - spreads retries, guards nothing
-    return float(max(least, min(RETRY_MAX, RETRY_BASE * 2 ** (state.attempt_number - 1)) * jitter))
+    """Seconds before the next attempt, never less than Jira asks for."""
+    backoff = min(BACKOFF_BASE * 2.0 ** (state.attempt_number - 1), BACKOFF_MAX)
+    error = _failure(state)
+    asked = error.retry_after if isinstance(error, JiraError) else None
+    return max(backoff * random.uniform(*JITTER), asked or 0.0)  # noqa: S311 - no secret
+
+
+def _failure(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from bridge.errors import Scope
@@ -17,35 +18,48 @@ PER_ISSUE: Final = ((20, 2.0), (100, 30.0))
 BURST: Final = {"GET": 100.0, "POST": 100.0, "PUT": 50.0, "DELETE": 50.0}
 """Requests a second of one method to one endpoint."""
 
+LONGEST_WAIT: Final = 3600.0
+"""Seconds. Points are given anew each hour, so that a longer wait is a mistake in a header."""
+
 _SCOPES: Final = {"jira-per-issue-on-write": Scope.ISSUE, "jira-burst-based": Scope.METHOD}
 
 
 def scope(headers: Mapping[str, str]) -> Scope:
-    """What to slow down, by `RateLimit-Reason`; the whole site when it is a quota's or unknown."""
+    """What to slow down, by `RateLimit-Reason`; the whole site when it is a quota's or unknown.
+
+    `headers` have lower-case names, here and below.
+    """
     return _SCOPES.get(headers.get("ratelimit-reason", "").strip().lower(), Scope.SITE)
 
 
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to wait at least, by `Retry-After` and `X-RateLimit-Reset`; None when neither says.
+def rate_limited(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to wait at least after a 429: `Retry-After` and `X-RateLimit-Reset` both hold.
 
-    `headers` have lower-case names; `now` is in seconds since the epoch. A bucket's reset counts
-    only for an hourly quota: for a burst it is the moment at which the bucket is full again.
+    None when neither says. `now` is in seconds since the epoch, here and below.
     """
-    waits = [_seconds(headers.get("retry-after"), now)]
-    if headers.get("ratelimit-reason", "").startswith("jira-quota"):
-        waits.append(_seconds(headers.get("x-ratelimit-reset"), now))
+    waits = (retry_after(headers, now), _reset(headers, now))
     return max((wait for wait in waits if wait is not None), default=None)
 
 
-def _seconds(value: str | None, now: float) -> float | None:
-    """A number of seconds, or a moment in ISO 8601, with or without seconds."""
-    if not value:
-        return None
-    text = value.strip()
-    if text.replace(".", "", 1).isascii() and text.replace(".", "", 1).isdigit():
-        return float(text)
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to wait at least by `Retry-After`, a number or a date (RFC 9110, section 10.2.3)."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return min(float(text), LONGEST_WAIT)
     try:
-        moment = datetime.fromisoformat(text)
+        return _until(parsedate_to_datetime(text), now)
     except ValueError:
         return None
-    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
+
+
+def _reset(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to `X-RateLimit-Reset`: ISO 8601, with or without seconds."""
+    try:
+        return _until(datetime.fromisoformat(headers.get("x-ratelimit-reset", "").strip()), now)
+    except ValueError:
+        return None
+
+
+def _until(moment: datetime, now: float) -> float:
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return min(max(aware.timestamp() - now, 0.0), LONGEST_WAIT)

@@ -1,19 +1,20 @@
-"""Jira's remote-link operations as functions of bytes: requests out, answers in.
+"""Jira's remote issue links as requests and answers, without any input or output.
 
-https://developer.atlassian.com/cloud/jira/platform/rest/v2/api-group-issue-remote-links/
-Version 3 has the same operations under another path.
+A `Request` says what to send and how to read the answer; `decipher` gives the answer's value or
+raises the error that it stands for. The operations:
+https://developer.atlassian.com/cloud/jira/platform/rest/v2/api-group-issue-remote-links/.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bridge.errors import (
     JiraBadRequest,
@@ -25,237 +26,320 @@ from bridge.errors import (
     JiraTooManyLinks,
     JiraUnauthorized,
     JiraUnavailable,
+    JiraUnreachable,
 )
 from bridge.jira import limits
 from bridge.model import Link, RemoteLink, Written
 
-_ISSUE = re.compile(r"[A-Za-z][A-Za-z0-9_]+-[1-9][0-9]{0,17}|[1-9][0-9]{0,17}", re.ASCII)
-_SELF = re.compile(r"/issue/([^/]+)/remotelink/")
-_MESSAGE_CHARACTERS = 300
+T = TypeVar("T")
+
+_ISSUE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,254}-[1-9][0-9]{0,18}|[1-9][0-9]{0,18}")
+_SELF = re.compile(r"/issue/([^/?#]+)/remotelink/")
+_MESSAGES_SHOWN = 5
+_TEXT_SHOWN = 200
+
+_ERRORS: dict[int, type[JiraError]] = {
+    401: JiraUnauthorized,
+    403: JiraForbidden,
+    404: JiraNotFound,
+    407: JiraUnreachable,  # the proxy's word: Jira has not seen the request
+    408: JiraUnavailable,
+    413: JiraTooManyLinks,
+    425: JiraUnavailable,
+    429: JiraRateLimited,
+}
+_JUDGES_THE_ISSUE = {400, 403, 404}
+_LOGIN_JUDGED = {301, 302, 303, 307, 308, 401, 403, 404}
+
+
+# --- what is sent --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One request. `path` is escaped and goes on the wire as it is; `body` is JSON or None."""
+class Request(Generic[T]):
+    """One operation on one issue.
+
+    `path` is escaped already and goes below the site's URL. `read` makes the value out of the
+    status and the parsed body; `statuses` are those of success. `is_repeatable`: sending it
+    twice leaves Jira as sending it once does.
+    """
 
     method: str
+    what: str
     path: str
+    statuses: frozenset[int]
+    read: Callable[[int, Any], T]
     body: bytes | None = None
     is_repeatable: bool = True
 
     def __str__(self) -> str:
-        """The method and the path, for messages."""
-        return f"{self.method} {self.path}"
+        """For error messages: the method and what it was about."""
+        return f"{self.method} {self.what}"
+
+
+def upsert(version: str, issue: str, link: Link, global_id: str | None) -> Request[Written]:
+    """Create the link, or replace the one that the issue has under `global_id`.
+
+    Without a globalId each request adds one more link.
+    """
+
+    def read(status: int, document: Any) -> Written:  # noqa: ANN401 - JSON
+        answer = RemoteIssueLinkIdentifies.model_validate(document)
+        return Written(answer.id, _issue_of(answer.self_url, issue), created=status == 201)  # noqa: PLR2004
+
+    return Request(
+        "POST",
+        _what(issue, global_id),
+        _path(version, issue),
+        frozenset({200, 201}),
+        read,
+        orjson.dumps(link.body(global_id)),
+        is_repeatable=global_id is not None,
+    )
+
+
+def list_links(version: str, issue: str) -> Request[list[RemoteLink]]:
+    """All links of the issue, in no order."""
+
+    def read(_status: int, document: Any) -> list[RemoteLink]:  # noqa: ANN401 - JSON
+        if not isinstance(document, list):
+            raise TypeError("expected an array")
+        return [_remote_link(item, issue) for item in document]
+
+    return Request("GET", issue, _path(version, issue), frozenset({200}), read)
+
+
+def get_by_global_id(version: str, issue: str, global_id: str) -> Request[RemoteLink]:
+    """The link that the issue has under `global_id`."""
+    return Request(
+        "GET",
+        _what(issue, global_id),
+        _path(version, issue) + _query(global_id),
+        frozenset({200}),
+        lambda _status, document: _remote_link(document, issue),
+    )
+
+
+def delete_by_global_id(version: str, issue: str, global_id: str) -> Request[None]:
+    """Delete what the issue has under `global_id`."""
+    return Request(
+        "DELETE",
+        _what(issue, global_id),
+        _path(version, issue) + _query(global_id),
+        frozenset({204}),
+        _nothing,
+    )
+
+
+def get(version: str, issue: str, link_id: int) -> Request[RemoteLink]:
+    """The link of that id."""
+    return Request(
+        "GET",
+        _what(issue, link_id),
+        f"{_path(version, issue)}/{link_id:d}",
+        frozenset({200}),
+        lambda _status, document: _remote_link(document, issue),
+    )
+
+
+def update(version: str, issue: str, link_id: int, link: Link, global_id: str | None) -> Request[None]:
+    """Replace the link of that id, its globalId too: None leaves it without one."""
+    return Request(
+        "PUT",
+        _what(issue, link_id),
+        f"{_path(version, issue)}/{link_id:d}",
+        frozenset({204}),
+        _nothing,
+        orjson.dumps(link.body(global_id)),
+    )
+
+
+def delete(version: str, issue: str, link_id: int) -> Request[None]:
+    """Delete the link of that id."""
+    return Request(
+        "DELETE",
+        _what(issue, link_id),
+        f"{_path(version, issue)}/{link_id:d}",
+        frozenset({204}),
+        _nothing,
+    )
+
+
+def myself(version: str) -> Request[None]:
+    """Ask who we are: fails when the credentials do. Scoped tokens need `read:jira-user` for it."""
+    return Request("GET", "myself", f"/rest/api/{version}/myself", frozenset({200}), _nothing)
+
+
+def server_info(version: str) -> Request[None]:
+    """Ask what this server is, which anybody may."""
+    return Request("GET", "serverInfo", f"/rest/api/{version}/serverInfo", frozenset({200}), _nothing)
+
+
+def _path(version: str, issue: str) -> str:
+    """Raises JiraBadRequest for what is no key: pasted, it could lead to another resource."""
+    if not _ISSUE.fullmatch(issue):
+        text = f"{_cut(issue)!r} is neither an issue key nor an issue id"
+        raise JiraBadRequest(f"Not sent: {text}.", messages=(text,))
+    return f"/rest/api/{version}/issue/{issue}/remotelink"
+
+
+def _query(global_id: str) -> str:
+    return "?globalId=" + quote(global_id, safe="")
+
+
+def _what(issue: str, which: str | int | None) -> str:
+    return issue if which is None else f"{issue} {_cut(str(which))}"
+
+
+# --- what comes back -----------------------------------------------------------------------
 
 
 class RemoteIssueLinkIdentifies(BaseModel):
-    """Jira's answer to a POST."""
-
-    model_config = ConfigDict(extra="ignore")
+    """Jira's answer to a create or an update."""
 
     id: int
-    self_: str = Field(alias="self")
+    self_url: str = Field("", alias="self")
 
 
-class RemoteIssueLink(BaseModel):
-    """A link as Jira gives it, with what it may add in future ignored."""
+class RemoteIssueLink(RemoteIssueLinkIdentifies):
+    """A link's identity as Jira gives it; its content is read as a `Link`."""
 
-    model_config = ConfigDict(extra="allow")
-
-    id: int
-    self_: str = Field(alias="self")
     global_id: str | None = Field(None, alias="globalId")
 
 
 class ErrorCollection(BaseModel):
-    """Jira's account of what is wrong. The texts are localised: for people only."""
+    """Jira's reasons, or a gateway's single `message`. What has another shape is left out."""
 
     model_config = ConfigDict(extra="ignore")
 
-    error_messages: list[str] = Field([], alias="errorMessages")
+    messages: tuple[str, ...] = Field((), alias="errorMessages")
     errors: dict[str, str] = {}
+    message: str = ""
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _texts(cls, value: object) -> tuple[str, ...]:
+        return tuple(_cut(str(item)) for item in value[:_MESSAGES_SHOWN]) if isinstance(value, list) else ()
+
+    @field_validator("errors", mode="before")
+    @classmethod
+    def _fields(cls, value: object) -> dict[str, str]:
+        items = list(value.items())[:_MESSAGES_SHOWN] if isinstance(value, dict) else []
+        return {_cut(str(name)): _cut(str(text)) for name, text in items}
+
+    @field_validator("message", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> str:
+        return _cut(value) if isinstance(value, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One HTTP answer. Header names are lower-case; `now` is when it came, seconds since the epoch."""
+def decipher(request: Request[T], status: int, headers: Mapping[str, str], body: bytes, now: float) -> T:
+    """The value that the answer carries.
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    now: float
+    Args:
+        request: what was asked.
+        status: the HTTP status.
+        headers: the answer's, names in any case.
+        body: the whole body.
+        now: seconds since the epoch, for headers that name a moment.
 
-
-@dataclass(frozen=True, slots=True)
-class RemoteLinks:
-    """The requests, for one version of the API ("2" or "3")."""
-
-    api_version: str = "2"
-    _root: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Work out the common part of the paths."""
-        object.__setattr__(self, "_root", f"/rest/api/{self.api_version}")
-
-    def list(self, issue: str) -> Request:
-        """All links of the issue."""
-        return Request("GET", self._links(issue))
-
-    def get_by_global_id(self, issue: str, global_id: str) -> Request:
-        """One link, by its globalId."""
-        return Request("GET", f"{self._links(issue)}?globalId={escape(global_id)}")
-
-    def get(self, issue: str, link_id: int) -> Request:
-        """One link, by its id."""
-        return Request("GET", f"{self._links(issue)}/{link_id}")
-
-    def upsert(self, issue: str, link: Link, global_id: str | None) -> Request:
-        """Create, or replace the link with that globalId. Without one, each POST adds a link."""
-        body = orjson.dumps(link.body(global_id))
-        return Request("POST", self._links(issue), body, is_repeatable=global_id is not None)
-
-    def update(self, issue: str, link_id: int, link: Link, global_id: str | None) -> Request:
-        """Replace a link, and its globalId with it."""
-        return Request("PUT", f"{self._links(issue)}/{link_id}", orjson.dumps(link.body(global_id)))
-
-    def delete_by_global_id(self, issue: str, global_id: str) -> Request:
-        """Delete the link with that globalId."""
-        return Request("DELETE", f"{self._links(issue)}?globalId={escape(global_id)}")
-
-    def delete(self, issue: str, link_id: int) -> Request:
-        """Delete one link by its id."""
-        return Request("DELETE", f"{self._links(issue)}/{link_id}")
-
-    def myself(self) -> Request:
-        """Who the credentials say we are."""
-        return Request("GET", f"{self._root}/myself")
-
-    def _links(self, issue: str) -> str:
-        # A key is a segment of the path: anything else could name another resource.
-        if _ISSUE.fullmatch(issue) is None:
-            raise JiraBadRequest(f"{issue[:80]!r} is neither an issue's key nor its id.")
-        return f"{self._root}/issue/{issue}/remotelink"
-
-
-def escape(global_id: str) -> str:
-    """The globalId for a query: all reserved characters escaped, a space as %20."""
-    return quote(global_id, safe="")
-
-
-# --- answers -------------------------------------------------------------------------------
-
-_LIST = TypeAdapter(list[RemoteIssueLink])
-
-
-def read_none(request: Request, answer: Answer) -> None:
-    """The answer to an operation that gives nothing back. Raises JiraError."""
-    _check(request, answer)
-
-
-def read_link(request: Request, answer: Answer) -> RemoteLink:
-    """The answer to a GET of one link. Raises JiraError."""
-    _check(request, answer)
-    try:
-        return _remote(RemoteIssueLink.model_validate_json(answer.body))
-    except ValidationError as error:
-        raise _unreadable(request, answer) from error
-
-
-def read_links(request: Request, answer: Answer) -> list[RemoteLink]:
-    """The answer to a GET of all links. Raises JiraError."""
-    _check(request, answer)
-    try:
-        return [_remote(found) for found in _LIST.validate_json(answer.body)]
-    except ValidationError as error:
-        raise _unreadable(request, answer) from error
-
-
-def read_written(request: Request, answer: Answer) -> Written:
-    """The answer to a POST. Raises JiraError."""
-    _check(request, answer)
-    try:
-        found = RemoteIssueLinkIdentifies.model_validate_json(answer.body)
-        return Written(found.id, _issue(found.self_), answer.status == 201)  # noqa: PLR2004 - Created
-    except ValidationError as error:
-        raise _unreadable(request, answer) from error
-
-
-def _remote(found: RemoteIssueLink) -> RemoteLink:
-    link = Link.model_validate(found.model_extra)
-    return RemoteLink(found.id, _issue(found.self_), link, found.global_id)
-
-
-def _issue(self_url: str) -> str:
-    """The issue's key as Jira's own `self` names it: the new one of an issue that was moved."""
-    found = _SELF.search(urlsplit(self_url).path)
-    return unquote(found[1]) if found else ""
-
-
-def _check(request: Request, answer: Answer) -> None:
-    """Raise the error that the answer tells of, if it tells of one."""
-    if 200 <= answer.status < 300:  # noqa: PLR2004 - what HTTP calls successful
-        return
-    collection = _errors(answer)
-    reason = "; ".join([*collection.error_messages, *(f"{k}: {v}" for k, v in collection.errors.items())])
-    raise _kind(answer)(
-        f"{request}: {answer.status} {reason[:_MESSAGE_CHARACTERS] or '(no reason given)'}",
-        status=answer.status,
-        messages=tuple(collection.error_messages),
-        fields=collection.errors,
-        trace=answer.headers.get("atl-traceid") or answer.headers.get("x-arequestid"),
-        retry_after=limits.retry_after(answer.headers, answer.now),
-        scope=limits.scope(answer.headers),
-    )
-
-
-def _kind(answer: Answer) -> type[JiraError]:
-    """The error's type by status; but a header that tells of a failed login says more than it.
-
-    A dead token is often answered as anonymous: 404 for an issue that is there, with
-    `X-Seraph-LoginReason: AUTHENTICATED_FAILED`.
+    Raises:
+        JiraError: whatever else the answer says, as the type that stands for it.
     """
-    login = answer.headers.get("x-seraph-loginreason", "")
-    if answer.status in {401, 403, 404}:
-        if "AUTHENTICATION_DENIED" in login or "x-authentication-denied-reason" in answer.headers:
-            return JiraLoginDenied
-        if "AUTHENTICATED_FAILED" in login:
-            return JiraUnauthorized
-        # A proxy's page is no word of Jira's on the issue.
-        if answer.status != 401 and not _is_json(answer):  # noqa: PLR2004 - Unauthorized
-            return JiraUnavailable
-    return _BY_STATUS.get(
-        answer.status, JiraUnavailable if answer.status not in _FOR_GOOD else JiraBadRequest
-    )
-
-
-_FOR_GOOD = frozenset(range(400, 500)) - {408, 425}
-_BY_STATUS: dict[int, type[JiraError]] = {
-    400: JiraBadRequest,
-    401: JiraUnauthorized,
-    403: JiraForbidden,
-    404: JiraNotFound,
-    413: JiraTooManyLinks,
-    429: JiraRateLimited,
-}
-
-
-def _errors(answer: Answer) -> ErrorCollection:
-    """Jira's reasons; the gateway has a form of its own, `{"code", "message"}`."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    if status not in request.statuses:
+        raise _error(request, status, lower, body, now)
     try:
-        body: Any = orjson.loads(answer.body) if _is_json(answer) else {}
-        if isinstance(body, dict) and isinstance(body.get("message"), str):
-            return ErrorCollection(errorMessages=[body["message"]])
-        return ErrorCollection.model_validate(body)
-    except (orjson.JSONDecodeError, ValidationError):
-        return ErrorCollection()
+        return request.read(status, orjson.loads(body) if body else None)
+    except (ValueError, TypeError):  # pydantic's and orjson's errors are ValueErrors
+        text = f"{request}: {status} with a body that is not Jira's"
+        raise JiraUnavailable(text, status=status, trace=_trace(lower)) from None
 
 
-def _is_json(answer: Answer) -> bool:
-    return "json" in answer.headers.get("content-type", "")
-
-
-def _unreadable(request: Request, answer: Answer) -> JiraUnavailable:
-    kind = answer.headers.get("content-type", "no content type")
-    return JiraUnavailable(
-        f"{request}: {answer.status} with a body that is not Jira's ({kind[:80]})", status=answer.status
+def _error(
+    request: Request[Any], status: int, headers: Mapping[str, str], body: bytes, now: float
+) -> JiraError:
+    said = _error_collection(body)
+    kind = _kind(status, headers, is_jiras=said is not None)
+    said = said or ErrorCollection()
+    messages = (*said.messages, said.message) if said.message else said.messages
+    trace = _trace(headers)
+    wait = limits.rate_limited if kind is JiraRateLimited else limits.retry_after
+    return kind(
+        " ".join(_sentence(request, status, messages, said.errors, trace)),
+        status=status,
+        messages=messages,
+        fields=said.errors,
+        trace=trace,
+        retry_after=wait(headers, now),
+        scope=limits.scope(headers),
     )
+
+
+def _kind(status: int, headers: Mapping[str, str], *, is_jiras: bool) -> type[JiraError]:
+    """The error that a status stands for, once the headers about the login are looked at.
+
+    A dead token often gets the answer that anybody would: 404. And where a proxy answers in
+    Jira's place with a page of its own, its 404 says nothing about the issue.
+    """
+    if status in _LOGIN_JUDGED:
+        reason = headers.get("x-seraph-loginreason", "")
+        denied = headers.get("x-authentication-denied-reason", "")
+        if "AUTHENTICATION_DENIED" in reason or "CAPTCHA_CHALLENGE" in denied:
+            return JiraLoginDenied
+        if "AUTHENTICATED_FAILED" in reason:
+            return JiraUnauthorized
+    if status in _JUDGES_THE_ISSUE and not is_jiras:
+        return JiraUnavailable
+    return _ERRORS.get(status, JiraBadRequest if 400 <= status < 500 else JiraUnavailable)  # noqa: PLR2004
+
+
+def _error_collection(body: bytes) -> ErrorCollection | None:
+    """The reasons given; none for an empty body; None for a body that is not a JSON object."""
+    if not body.strip():
+        return ErrorCollection()
+    try:
+        return ErrorCollection.model_validate(orjson.loads(body))
+    except ValueError:
+        return None
+
+
+def _sentence(
+    request: Request[Any],
+    status: int,
+    messages: tuple[str, ...],
+    fields: Mapping[str, str],
+    trace: str | None,
+) -> Iterator[str]:
+    yield f"{request}: {status}"
+    reasons = [*messages, *(f"{name}: {text}" for name, text in fields.items())]
+    if reasons:
+        yield "; ".join(reasons)
+    if trace:
+        yield f"(trace {trace})"
+
+
+def _trace(headers: Mapping[str, str]) -> str | None:
+    """What Atlassian's support asks for."""
+    return headers.get("atl-traceid") or headers.get("x-arequestid")
+
+
+def _remote_link(document: Any, asked: str) -> RemoteLink:  # noqa: ANN401 - JSON
+    found = RemoteIssueLink.model_validate(document)
+    link = Link.model_validate(document)
+    return RemoteLink(found.id, _issue_of(found.self_url, asked), link, found.global_id)
+
+
+def _issue_of(self_url: str, asked: str) -> str:
+    """The key that `self` names: another than was asked for when the issue has moved."""
+    match = _SELF.search(self_url)
+    return match[1] if match and _ISSUE.fullmatch(match[1]) else asked
+
+
+def _nothing(_status: int, _document: Any) -> None:  # noqa: ANN401 - JSON
+    """Where the status says it all."""
+
+
+def _cut(text: str) -> str:
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return printable if len(printable) <= _TEXT_SHOWN else printable[: _TEXT_SHOWN - 1] + "…"
