@@ -335,7 +335,8 @@ class CallKind(StrEnum):
 class Call:
     """One request to Jira, and what was known before it left.
 
-    `link` is what a create or an update sends. `event` is the one whose wish it fulfils.
+    `link` is what is wanted, and what a create or an update sends. `event` is the one whose
+    wish it fulfils.
     """
 
     kind: CallKind

@@ -70,6 +70,14 @@ class Source(Protocol):
         """Parse the delivery. Raises BadBody."""
         ...
 
+    def headers(self, event: str, delivery_id: str) -> dict[str, str]:
+        """The headers with which the vendor sends an event of that type; for trials and tests."""
+        ...
+
+    def sign(self, body: bytes, secret: bytes) -> dict[str, str]:
+        """The headers with which the vendor signs the body; for trials and tests."""
+        ...
+
 
 class Publish(Protocol):
     """Puts a record on Kafka and returns once the broker has it. Raises KafkaUnavailable."""

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from bridge.errors import BadEnvelope
-from bridge.model import EPOCH, Event, Record, Webhook
+from bridge.model import EPOCH, Call, Event, Record, Webhook
 
 Headers = list[tuple[str, bytes]]
 
@@ -244,6 +244,33 @@ def dead_letter(record: Record, code: str, error: str, max_bytes: int) -> tuple[
     if _size(key, b"", own + head) > max_bytes:
         key = None
     return key, value[: max(0, max_bytes - _size(key, b"", own + head))], own + head
+
+
+def refused(call: Call, code: str, error: str) -> tuple[bytes, bytes, Headers]:
+    """The key, value and headers by which a link that Jira refuses goes to the dead-letter topic.
+
+    The value is the canonical event that asks for it; `bridge-dead-version` says how new it is.
+    """
+    source, _, event_id = call.event.partition(" ")
+    site, issue, global_id = call.key
+    data = {"site": site, "issue": issue, "globalId": global_id, **(call.link.body() if call.link else {})}
+    event = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": source,
+        "type": "remotelink.upsert" if call.link else "remotelink.delete",
+        "time": EPOCH + timedelta(microseconds=call.version.time),
+        "subject": global_id,
+        "datacontenttype": "application/json",
+        "data": data,
+    }
+    headers = [
+        ("content-type", b"application/cloudevents+json"),
+        (_DEAD + "reason", code.encode()),
+        (_DEAD + "error", error[:_ERROR_LIMIT].encode("utf-8", "replace")),
+        (_DEAD + "version", call.version.text().encode()),
+    ]
+    return global_id.encode(), orjson.dumps(event), headers
 
 
 def replay(record: Record) -> tuple[bytes | None, bytes, Headers]:

@@ -12,13 +12,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
 
-from bridge.errors import LedgerBusy, LedgerFormat, PositionMoved
+from bridge.errors import ConfigError, LedgerBusy, LedgerFormat, PositionMoved
 from bridge.model import (
     Entry,
     Known,
@@ -221,6 +221,14 @@ class SqliteTables:
             moves = [(site, issue, now) for (site, issue), now in batch.moves.items()]
             self._db.executemany("INSERT OR REPLACE INTO moves VALUES (?, ?, ?)", moves)
             self._moved.update(batch.moves)
+
+
+def read_journal(path: Path, event: str) -> list[Entry]:
+    """The journal of one event, beside a worker that may be writing. Raises ConfigError."""
+    if not path.exists():
+        raise ConfigError(f"{path}: there is no such ledger; name the worker's with --ledger or --config")
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        return [_entry(columns) for columns in db.execute(_SELECT_JOURNAL, (event, event))]
 
 
 class SqliteLedger:

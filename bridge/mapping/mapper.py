@@ -20,10 +20,18 @@ MAX_ISSUES = 500
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A Jira site and the keys of its projects; None is any project that no other site has."""
+    """A Jira site, the keys of its projects, and the endpoints whose events it takes.
+
+    `projects` None is any project that no other site has; `endpoints` None is from anywhere.
+    """
 
     name: str
     projects: frozenset[str] | None
+    endpoints: frozenset[str] | None = None
+
+    def takes(self, endpoint: str | None) -> bool:
+        """Whether the site takes events that came in by `endpoint` (None: by Kafka itself)."""
+        return self.endpoints is None or endpoint in self.endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,8 @@ class Mapper:
     """
 
     def __init__(self, mappings: Sequence[Mapping], sites: Sequence[Site]) -> None:
-        self._sites = Sites(sites)
+        self._all = tuple(sites)
+        self._views: dict[tuple[Site, ...], Sites] = {}
         self._by_kind = {
             kind: [each for each in reversed(mappings) if each.source == kind]
             for kind in {each.source for each in mappings}
@@ -126,8 +135,16 @@ class Mapper:
         """What the event asks for. Raises BadBody, BadLink and UnknownSource."""
         if event.kind not in self._by_kind:
             raise UnknownSource(f"No mapping for {event.kind!r} is installed. {UnknownSource.advice}")
+        sites = self._taking(event.endpoint)
         for mapping in self._by_kind[event.kind]:
-            mapped = mapping.map(event, self._sites)
+            mapped = mapping.map(event, sites)
             if mapped.skipped != NOT_OF_INTEREST:
                 return mapped
         return Mapped(skipped=NOT_OF_INTEREST)
+
+    def _taking(self, endpoint: str | None) -> Sites:
+        """The sites that take events of the endpoint; there are few such views, so they are kept."""
+        taken = tuple(site for site in self._all if site.takes(endpoint))
+        if taken not in self._views:
+            self._views[taken] = Sites(taken)
+        return self._views[taken]

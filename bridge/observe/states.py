@@ -156,6 +156,7 @@ STATES: dict[str, State] = {
         _counter("future_events", "kind"),
         "Correct the clock of the machine that the event comes from.",
     ),
+    "pruned": State(Level.DEBUG, "Old journal entries and tombstones have been dropped."),
     "backlog": State(
         Level.DEBUG,
         "Links that are wanted and not yet in Jira.",

@@ -44,6 +44,10 @@ class GitHub:
     kind = "github"
     kept_headers = frozenset({EVENT, DELIVERY, "content-type"})
 
+    def headers(self, event: str, delivery_id: str) -> dict[str, str]:
+        """The headers that tell the event's type and the delivery."""
+        return {EVENT: event, DELIVERY: delivery_id}
+
     def sign(self, body: bytes, secret: bytes) -> dict[str, str]:
         """The headers with which GitHub signs the body; for demonstrations and tests."""
         return {SIGNATURE: signing.sign(body, secret, prefix="sha256=")}

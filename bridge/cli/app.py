@@ -1,0 +1,69 @@
+"""The command's frame: its parts, its exit codes, and errors that say what to do."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bridge.errors import BridgeError, ConfigError
+
+EPILOG = (
+    "Exit codes: 0 done, 1 not right or not found, 2 wrong usage or configuration, 3 stopped by an error."
+)
+FAILED, WRONG_USAGE, STOPPED = 1, 2, 3
+
+app = typer.Typer(
+    name="jira-bridge",
+    help="Keeps a remote link on every Jira issue that a build, pull request, ticket or incident concerns.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+# Each module adds its commands to `app`; the order is that of the help.
+PARTS = ("roles", "demo", "simulator", "mapping", "explain", "links", "config")
+
+
+def _show_version(shown: bool) -> None:
+    if shown:
+        out.print(version("jira-link-bridge"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command; an error that the user can mend is a sentence, not a traceback."""
+    for part in PARTS:
+        importlib.import_module(f"bridge.cli.{part}")
+    try:
+        app()
+    except ConfigError as error:
+        fail(error, WRONG_USAGE)
+    except BridgeError as error:
+        fail(error, STOPPED)
+
+
+def fail(error: BridgeError, code: int) -> None:
+    """Say what is wrong and what to do, and leave with the exit code."""
+    text = str(error)
+    err.print(f"error ({error.code}): {text}", style="red", markup=False)
+    if error.advice and error.advice not in text:
+        err.print(error.advice, markup=False)
+    sys.exit(code)

@@ -1,0 +1,86 @@
+"""The command `explain`: what became of one event."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import orjson
+import typer
+
+from bridge import errors
+from bridge.cli import options
+from bridge.cli.app import FAILED, app, err, out
+from bridge.errors import BridgeError
+from bridge.ledger.sqlite import read_journal
+from bridge.model import Entry, Outcome
+
+_WORDS = {
+    Outcome.MERGED: "taken in: it is the newest of its subject",
+    Outcome.UNCHANGED: "taken in: it is newer, and wants what already stood",
+    Outcome.STALE: "left aside: something newer was known already",
+    Outcome.DUPLICATE: "left aside: it had been seen before",
+    Outcome.SUPERSEDED: "overtaken, before it was written",
+    Outcome.SKIPPED: "skipped",
+    Outcome.REJECTED: "rejected",
+    Outcome.WRITTEN: "written to Jira",
+    Outcome.GONE: "deleted from Jira",
+    Outcome.DEFERRED: "put off, to be tried again",
+}
+
+
+@app.command(epilog="Example: `jira-bridge explain 72d3162e-cc78-11e3-81ab-4c9367dc0958`")
+def explain(
+    event: Annotated[str, typer.Argument(metavar="ID", help="A delivery's id, or an event's.")],
+    config: options.Config = None,
+    ledger: options.Ledger = None,
+    json: options.Json = False,
+) -> None:
+    """Tell what became of an event, from the ledger's journal."""
+    path = options.settings(config, ledger__url=ledger).ledger.path
+    entries = read_journal(path, event)
+    if json:
+        print(orjson.dumps([_plain(entry) for entry in entries]).decode())  # noqa: T201 - for a script
+    for entry in () if json else entries:
+        out.print(sentence(entry), markup=False)
+    if not entries:
+        err.print(f"The journal of {path} has nothing of {event}.", markup=False)
+        err.print("It may not have been read yet, or be older than `ledger.journal_days`.")
+        raise typer.Exit(FAILED)
+
+
+def sentence(entry: Entry) -> str:
+    """One line of the journal in words."""
+    when = datetime.fromtimestamp(entry.at, UTC).isoformat(sep=" ", timespec="milliseconds")
+    where = f"{entry.key.issue or entry.detail.get('issues') or 'no issue'}: " if entry.key else ""
+    reason = f" ({entry.reason})" if entry.reason else ""
+    error = f" {entry.detail['error']}" if entry.detail.get("error") else ""
+    advice = ADVICE.get(entry.reason or "", "")
+    what = entry.key.global_id if entry.key else entry.event
+    return f"{when}  {where}{_WORDS[entry.outcome]}{reason}.{error} {advice} [{what}]".replace(".  ", ". ")
+
+
+def _advice(base: type[BridgeError]) -> dict[str, str]:
+    found = {base.code: base.advice}
+    for kind in base.__subclasses__():
+        found |= _advice(kind)
+    return found
+
+
+ADVICE = _advice(errors.BridgeError)
+"""What to do, by the code of the error."""
+
+
+def _plain(entry: Entry) -> dict[str, object]:
+    site, issue, global_id = entry.key or (None, None, None)
+    at = datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds")
+    return {
+        "at": at,
+        "event": entry.event,
+        "outcome": entry.outcome,
+        "reason": entry.reason,
+        "site": site,
+        "issue": issue or None,
+        "globalId": global_id,
+        "detail": dict(entry.detail),
+    }

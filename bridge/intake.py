@@ -1,0 +1,59 @@
+"""The intake: merges what the consumer read, and tells the writer.
+
+Rejected records go to the dead-letter topic first; only with the broker's acknowledgement may
+the position move. Then one transaction merges the batch and moves the positions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from bridge.kafka.envelope import dead_letter
+from bridge.model import Outcome, Position, Record, Row
+from bridge.ports import Item, Judge, Ledger, Observe, Publish
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What a consumer does with each batch.
+
+    `offer` is handed the rows that then want a call; `clock` gives seconds since the epoch;
+    `max_bytes` is what the dead-letter topic takes.
+    """
+
+    judge: Judge
+    ledger: Ledger
+    group: str
+    publish: Publish
+    dead_letter_topic: str
+    max_bytes: int
+    offer: Callable[[Iterable[Row]], None]
+    observe: Observe
+    clock: Callable[[], float]
+
+    async def __call__(self, records: Sequence[Record], read: Sequence[tuple[Position, Position]]) -> None:
+        """Merge one batch. Raises PositionMoved and KafkaUnavailable, with nothing merged."""
+        began = time.perf_counter()
+        items = [self.judge(record) for record in records]
+        rejected = [
+            (record, item)
+            for record, item in zip(records, items, strict=True)
+            if item.outcome is Outcome.REJECTED
+        ]
+        await asyncio.gather(*(self._bury(record, item) for record, item in rejected))
+        merged = await self.ledger.merge(items, self.group, read, self.clock())
+        self.offer(merged.pending)
+        seconds = time.perf_counter() - began
+        self.observe("batch_merged", seconds=seconds, records=len(records), pending=len(merged.pending))
+        for item, outcome in zip(items, merged.outcomes, strict=True):
+            kind = (item.detail or {}).get("kind")
+            self.observe("event", outcome=outcome.value, reason=item.reason, kind=kind, event=item.event)
+
+    async def _bury(self, record: Record, item: Item) -> None:
+        error = str((item.detail or {}).get("error"))
+        key, value, headers = dead_letter(record, item.reason or "", error, self.max_bytes)
+        await self.publish(self.dead_letter_topic, key, value, headers, record.timestamp)
+        self.observe("dead_letter", code=item.reason, event=item.event, error=error)

@@ -1,0 +1,68 @@
+"""The program on one page: what one Kafka record comes to.
+
+A record is a webhook in the bridge's envelope or a CloudEvent. Its source turns a webhook into
+an event; the mapping turns the event into wishes; with the record's place in the topic a wish
+becomes a change. Whatever cannot go on ends as a skip or a rejection, with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bridge.errors import FromTheFuture, UnknownSource, Unmappable
+from bridge.kafka.envelope import Origin, decode, origin
+from bridge.mapping.mapper import Mapper, Wish
+from bridge.model import Change, Event, Outcome, Record, Subject, Version, Webhook, microseconds
+from bridge.ports import Item, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Record to item. `max_future` is in seconds, ahead of the record's timestamp."""
+
+    sources: Mapping[str, Source]
+    mapper: Mapper
+    max_future: float
+
+    def __call__(self, record: Record) -> Item:
+        """The changes that the record asks for, or why there are none. Never raises."""
+        place = origin(record)
+        known_as = f"{place.topic} {place.partition}/{place.offset}"
+        kind = ""
+        try:
+            found = decode(record)
+            if isinstance(found, Webhook):
+                known_as, kind = f"{found.endpoint} {found.delivery_id}", found.source
+            event = self.event(found)
+            known_as, kind = f"{event.source} {event.id}", event.kind
+            self._check_time(event, place)
+            mapped = self.mapper.map(event)
+        except Unmappable as error:
+            detail = {"error": str(error), "advice": error.advice, "kind": kind}
+            return Item(known_as, outcome=Outcome.REJECTED, reason=error.code, detail=detail)
+        told = {"type": event.type, "kind": kind}
+        if mapped.skipped is not None:
+            return Item(known_as, outcome=Outcome.SKIPPED, reason=mapped.skipped, detail=told)
+        return Item(known_as, tuple(change(wish, known_as, place) for wish in mapped.wishes), detail=told)
+
+    def event(self, found: Webhook | Event) -> Event:
+        """The event in a webhook, or the one that came as such. Raises Unmappable."""
+        if isinstance(found, Event):
+            return found
+        source = self.sources.get(found.source)
+        if source is None:
+            raise UnknownSource(f"No source {found.source!r} is installed. {UnknownSource.advice}")
+        return source.event(found)
+
+    def _check_time(self, event: Event, place: Origin) -> None:
+        ahead = microseconds(event.time) / 1e6 - place.timestamp / 1e3
+        if ahead > self.max_future:
+            allowed = f"{self.max_future:.0f} s are allowed"
+            raise FromTheFuture(f"The event's time is {ahead:.0f} s ahead of its record's; {allowed}.")
+
+
+def change(wish: Wish, event: str, place: Origin) -> Change:
+    """The wish with its version: how new it is among all that was said of its subject."""
+    version = Version(wish.sequence, microseconds(wish.time), wish.rank, place.timestamp, place.offset)
+    return Change(wish.action, Subject(wish.site, wish.global_id), wish.issues, wish.link, version, event)

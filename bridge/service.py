@@ -1,0 +1,338 @@
+"""The composition root: which parts a process has, how they are joined, started and drained.
+
+Started from the outside in: broker and topics, ledger, Jira, writer, consumer, and the probes at
+once, so that they can tell what is still missing. Drained the other way: the batch and the
+requests under way are finished, then everything is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Flag, auto
+from functools import partial
+
+from aiohttp import web
+
+from bridge.errors import ConfigError, JiraError, KafkaUnavailable
+from bridge.ingress import Endpoint, make_app
+from bridge.intake import Intake
+from bridge.jira.auth import parse_auth
+from bridge.jira.client import JiraClient
+from bridge.jira.limits import BURST, PER_ISSUE
+from bridge.kafka.client import Producer
+from bridge.kafka.cluster import Cluster
+from bridge.kafka.consumer import Consumer
+from bridge.kafka.envelope import refused
+from bridge.kafka.topics import Topic, ensure_topics
+from bridge.ledger.sqlite import SqliteLedger
+from bridge.mapping import mapper as mapped
+from bridge.mapping.builtin import builtin_mappings
+from bridge.mapping.rules import parse_mapping
+from bridge.model import Call
+from bridge.observe.health import Health
+from bridge.observe.logs import Logs
+from bridge.observe.metrics import Metrics
+from bridge.observe.server import probes
+from bridge.observe.states import tee
+from bridge.pipeline import Pipeline
+from bridge.ports import Observe, Publish
+from bridge.settings import Settings, Site
+from bridge.sources.base import load_sources
+from bridge.state.schedule import Allowance, Window, paced
+from bridge.writer import Bury, Writer
+
+MAX_RECORD_BYTES = 1_000_000
+"""What a record may have on a topic with Kafka's default settings (1 MiB and some framing)."""
+_DAY = 86_400
+_PRUNE_SECONDS = 3_600.0
+_AGAIN_SECONDS = 5.0
+_ANY = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
+
+
+class Role(Flag):
+    """What a process does."""
+
+    INGRESS = auto()
+    WORKER = auto()
+    ALL = INGRESS | WORKER
+
+
+Job = Callable[[asyncio.Event], Awaitable[None]]
+
+
+@dataclass
+class Service:
+    """One process of the bridge.
+
+    `has_admin` is False for a broker without a controller (the embedded one). `started` is set
+    once the process listens, at `addresses` (what is served there, to its URL).
+    """
+
+    settings: Settings
+    role: Role
+    observe: Observe = field(default_factory=Logs)
+    has_admin: bool = True
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    addresses: dict[str, str] = field(default_factory=dict)
+    health: Health = field(default_factory=lambda: Health(time.monotonic))
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def __post_init__(self) -> None:
+        """Let the metrics and the health hear what the observer hears."""
+        self._tell = tee(self.observe, self.metrics, self._watch)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`, then finish what is under way.
+
+        Raises ConfigError, LedgerBusy, LedgerFormat, TopicUnfit and PositionLost: what no
+        waiting puts right.
+        """
+        self._tell("starting", role=self.role.name)
+        async with AsyncExitStack() as stack:
+            producer = Producer(self._cluster, observe=self._tell, health=self.health)
+            publish = await stack.enter_async_context(producer)
+            jobs: list[Job] = []
+            if Role.WORKER in self.role:
+                jobs.append(await self._worker(stack, publish))
+            if Role.INGRESS in self.role:
+                jobs.append(await self._ingress(stack, publish))
+            self.started.set()
+            self._tell("ready", **self.addresses)
+            await self._until(stop, jobs)
+        self._tell("stopped")
+
+    async def _until(self, stop: asyncio.Event, jobs: Sequence[Job]) -> None:
+        """Run the jobs; one that fails stops the others, and its error is raised in the end."""
+
+        async def run(job: Job) -> None:
+            try:
+                await job(stop)
+            finally:
+                stop.set()
+
+        tasks = [asyncio.create_task(run(job)) for job in jobs]
+        await stop.wait()
+        self._tell("draining")
+        await asyncio.wait(tasks)
+        for task in tasks:
+            task.result()
+
+    # --- ingress -----------------------------------------------------------------------------
+
+    async def _ingress(self, stack: AsyncExitStack, publish: Publish) -> Job:
+        ingress, sources = self.settings.ingress, load_sources()
+        endpoints = []
+        for name, endpoint in ingress.endpoints.items():
+            if endpoint.source not in sources:
+                known = ", ".join(sorted(sources))
+                raise ConfigError(f"endpoint {name}: there is no source {endpoint.source}; there are {known}")
+            secrets = tuple(secret.get_secret_value().encode() for secret in endpoint.secrets)
+            endpoints.append(Endpoint(name, sources[endpoint.source], ingress.topic, secrets, endpoint.open))
+        app = make_app(
+            endpoints,
+            publish,
+            observe=self._tell,
+            now=lambda: datetime.now(UTC),
+            max_body_bytes=ingress.max_body_bytes,
+            probes=probes(self.health, self.metrics),
+        )
+        await self._serve(stack, app, "webhooks", ingress.host, ingress.port)
+
+        async def job(stop: asyncio.Event) -> None:
+            await self._topics(stop, [ingress.topic])
+            await stop.wait()
+
+        return job
+
+    # --- worker ------------------------------------------------------------------------------
+
+    async def _worker(self, stack: AsyncExitStack, publish: Publish) -> Job:
+        settings = self.settings
+        if not settings.sites:
+            raise ConfigError("sites: is empty; a worker needs at least one Jira site (`--jira URL`)")
+        ledger = SqliteLedger(settings.ledger.path)
+        stack.push_async_callback(ledger.close)
+        sites = {name: await stack.enter_async_context(jira(site)) for name, site in settings.sites.items()}
+        stopping = asyncio.Event()
+        writer = Writer(
+            ledger=ledger,
+            sites=sites,
+            allowances={name: allowance(site) for name, site in settings.sites.items()},
+            bury=self._burial(publish, stopping),
+            observe=self._tell,
+            clock=time.time,
+            jitter=lambda: random.uniform(0.7, 1.3),  # noqa: S311 - spreads retries, guards nothing
+        )
+        consumer = self._consumer(ledger, writer, publish)
+        app = web.Application()
+        app.add_routes(probes(self.health, self.metrics))
+        await self._serve(stack, app, "worker", settings.worker.host, settings.worker.port)
+
+        async def job(stop: asyncio.Event) -> None:
+            await self._topics(stop, [*settings.kafka.topics, settings.kafka.dead_letter_topic])
+            jobs: list[Job] = [consumer.run, writer.run, partial(self._prune, ledger)]
+            try:
+                await self._until(stop, jobs)
+            finally:
+                stopping.set()
+
+        return job
+
+    def _consumer(self, ledger: SqliteLedger, writer: Writer, publish: Publish) -> Consumer:
+        kafka = self.settings.kafka
+        intake = Intake(
+            judge=pipeline(self.settings),
+            ledger=ledger,
+            group=kafka.group,
+            publish=publish,
+            dead_letter_topic=kafka.dead_letter_topic,
+            max_bytes=MAX_RECORD_BYTES,
+            offer=writer.offer,
+            observe=self._tell,
+            clock=time.time,
+        )
+        return Consumer(
+            self._cluster,
+            kafka.topics,
+            kafka.group,
+            positions=partial(ledger.positions, kafka.group),
+            take=intake,
+            observe=self._tell,
+            health=self.health,
+            on_lost_position=kafka.on_lost_position,
+        )
+
+    def _burial(self, publish: Publish, stopping: asyncio.Event) -> Bury:
+        topic = self.settings.kafka.dead_letter_topic
+
+        async def bury(call: Call, error: JiraError) -> None:
+            key, value, headers = refused(call, error.code, str(error))
+            while True:
+                try:
+                    await publish(topic, key, value, headers)
+                except KafkaUnavailable:
+                    if stopping.is_set():
+                        raise
+                else:
+                    break
+            self._tell("dead_letter", code=error.code, event=call.event, error=str(error))
+
+        return bury
+
+    async def _prune(self, ledger: SqliteLedger, stop: asyncio.Event) -> None:
+        """Drop what is too old to matter, now and then."""
+        days = self.settings.ledger
+        while not stop.is_set():
+            now = time.time()
+            gone = await ledger.prune(now - days.journal_days * _DAY, now - days.tombstone_days * _DAY)
+            self._tell("pruned", entries=gone)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PRUNE_SECONDS):
+                    await stop.wait()
+
+    # --- common ------------------------------------------------------------------------------
+
+    @property
+    def _cluster(self) -> Cluster:
+        kafka = self.settings.kafka
+        security = kafka.security
+        return Cluster(
+            kafka.bootstrap_servers,
+            security.protocol,
+            security.sasl_mechanism or "PLAIN",
+            security.username,
+            security.password.get_secret_value() if security.password else None,
+            security.ca_file,
+        )
+
+    async def _topics(self, stop: asyncio.Event, names: Sequence[str]) -> None:
+        """See that the topics are there and fit, as soon as Kafka is. Raises TopicUnfit."""
+        kafka = self.settings.kafka
+        topics = [
+            Topic(
+                name,
+                kafka.partitions,
+                kafka.replication,
+                kafka.retention_days * _DAY * 1000,
+                MAX_RECORD_BYTES,
+            )
+            for name in names
+        ]
+        while self.has_admin and not stop.is_set():
+            try:
+                await ensure_topics(self._cluster, topics, create=kafka.create_topics, observe=self._tell)
+            except KafkaUnavailable as error:
+                self._tell("kafka_unavailable", client="admin", detail=str(error))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_AGAIN_SECONDS):
+                        await stop.wait()
+            else:
+                return
+
+    async def _serve(
+        self, stack: AsyncExitStack, app: web.Application, name: str, host: str, port: int
+    ) -> None:
+        runner = web.AppRunner(app, access_log=None)
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise ConfigError(f"{host}:{port} cannot be listened on: {error.strerror}") from error
+        port = runner.addresses[0][1]
+        self.addresses[name] = f"http://{'127.0.0.1' if host in _ANY else host}:{port}"
+
+    def _watch(self, state: str, /, **fields: object) -> None:
+        """An Observe: a halted site makes the process unready."""
+        if state in {"site_halted", "site_resumed"}:
+            reason = str(fields.get("error", ""))
+            self.health.set(f"jira {fields['site']}", ok=state == "site_resumed", reason=reason)
+
+
+def pipeline(settings: Settings) -> Pipeline:
+    """The pipeline that the configuration asks for. Raises ConfigError for a mapping at fault."""
+    mapper_ = mapper(settings, mapped_sites(settings))
+    return Pipeline(load_sources(), mapper_, settings.worker.max_future_seconds)
+
+
+def mapper(settings: Settings, sites: Sequence[mapped.Site]) -> mapped.Mapper:
+    """The mapper; a user's own mapping is asked before the built-in ones. Raises ConfigError."""
+    own = [parse_mapping(path.read_text("utf-8"), str(path)) for path in settings.mappings]
+    return mapped.Mapper([*builtin_mappings(), *own], sites)
+
+
+def mapped_sites(settings: Settings) -> list[mapped.Site]:
+    """The sites as the mapper sees them: which projects each has, and whose events it takes."""
+    return [
+        mapped.Site(name, _names(site.projects), _names(site.endpoints))
+        for name, site in settings.sites.items()
+    ]
+
+
+def jira(site: Site, *, attempts: int = 1) -> JiraClient:
+    """The client of one site; the writer's makes one attempt, since it decides anew after each."""
+    auth = parse_auth(site.auth.text.get_secret_value())
+    return JiraClient(
+        site.url, auth, api_version=site.api_version, attempts=attempts, max_connections=site.max_in_flight
+    )
+
+
+def allowance(site: Site) -> Allowance:
+    """What the writer may ask of one site: Cloud's limits, a rate of the user's own, or anything."""
+    if site.limit == "none":
+        return Allowance(in_flight=site.max_in_flight)
+    issue = tuple(Window(count, seconds) for count, seconds in PER_ISSUE)
+    if site.limit == "cloud":
+        method = {name: paced(rate) for name, rate in BURST.items()}
+        return Allowance(issue, method, in_flight=site.max_in_flight)
+    return Allowance(issue, site=paced(site.limit), in_flight=site.max_in_flight)
+
+
+def _names(values: Sequence[str] | None) -> frozenset[str] | None:
+    return None if values is None else frozenset(values)

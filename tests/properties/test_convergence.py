@@ -1,0 +1,212 @@
+"""Convergence: whatever comes, in whatever order, through whatever crash, Jira ends up right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+import bridge.state.batch
+import bridge.state.decide
+import bridge.state.merge
+from bridge.ledger.sqlite import SqliteTables
+from bridge.model import Link
+from tests.properties.world import ISSUES, Happened, World
+
+SUBJECTS = ("system=test&id=1", "system=test&id=2", "system=test&id=3")
+CONTENTS = st.sampled_from(["A", "B", "C", None])
+# Few instants, so that events often share one; contents return by the small choice of them.
+EVENT = st.tuples(
+    st.sampled_from(SUBJECTS),
+    st.integers(1, 12),
+    st.lists(st.sampled_from(ISSUES), min_size=1, max_size=3, unique=True),
+    CONTENTS,
+    st.booleans(),
+)
+
+
+class Convergence(RuleBasedStateMachine):
+    """Events, duplicates, reads, requests, answers and deaths in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+
+    @initialize(events=st.lists(EVENT, min_size=30, max_size=40))
+    def happen(self, events: list[tuple[str, int, list[str], str | None, bool]]) -> None:
+        """The log begins with thirty events or more on three subjects."""
+        for event in events:
+            self._append(*event)
+
+    def _append(self, subject: str, time: int, issues: list[str], content: str | None, is_set: bool) -> None:
+        named = tuple(issues) if is_set else (issues[0],)
+        number = len(self.world.log)
+        self.world.log.append(Happened(f"event-{number}", subject, time, named, content, is_set))
+
+    @rule(event=EVENT)
+    def another(self, event: tuple[str, int, list[str], str | None, bool]) -> None:
+        """One more event."""
+        self._append(*event)
+
+    @rule(number=st.integers(0, 1_000))
+    def again(self, number: int) -> None:
+        """An event is delivered again, as a record of its own."""
+        self.world.log.append(self.world.log[number % len(self.world.log)])
+
+    @rule(count=st.integers(1, 9), dies=st.sampled_from([False, False, False, True]))
+    def consume(self, count: int, dies: bool) -> None:
+        """Some records are merged; sometimes the process dies right after."""
+        self.world.consume(count, dies=dies)
+
+    @rule(dies=st.sampled_from([False, False, False, True]))
+    def turn(self, dies: bool) -> None:
+        """The writer takes a turn; sometimes the process dies before a request leaves."""
+        self.world.turn(dies=dies)
+
+    @precondition(lambda self: self.world.in_flight)
+    @rule(number=st.integers(0, 3), is_applied=st.sampled_from([True, True, False]), is_lost=st.booleans())
+    def answer(self, number: int, is_applied: bool, is_lost: bool) -> None:
+        """Jira deals with a request; it may fail before, and the answer may be lost."""
+        self.world.answer(number, is_applied=is_applied, is_lost=is_lost or not is_applied)
+
+    @rule(applied=st.lists(st.booleans(), min_size=4, max_size=4))
+    def crash(self, applied: list[bool]) -> None:
+        """The process dies with requests in flight, some of which take effect."""
+        self.world.crash(applied)
+
+    @rule(seconds=st.sampled_from([1.0, 40.0]))
+    def wait(self, seconds: float) -> None:
+        """Time passes."""
+        self.world.now += seconds
+
+    @precondition(lambda self: self.world.read_to == len(self.world.log))
+    @rule()
+    def replay(self) -> None:
+        """A new group reads the whole topic again."""
+        self.world.replay()
+
+    @invariant()
+    def no_needless_write(self) -> None:
+        """Jira was never sent what it already had."""
+        assert not self.world.jira.needless, self.world.jira.needless
+
+    def teardown(self) -> None:
+        """In the end Jira holds the newest of every link, and a replay comes to no call."""
+        if not self.world.log:
+            return
+        self.world.settle()
+        assert self.world.standing() == self.world.expected()
+        calls = self.world.jira.calls
+        self.world.replay()
+        self.world.settle()
+        assert self.world.jira.calls == calls, "a replay of what is settled made a call"
+        assert self.world.standing() == self.world.expected()
+        self.no_needless_write()
+        self.world.tables.close()
+
+
+def converge(examples: int, *, derandomize: bool = False, **changes: Any) -> None:
+    """Run the machine for so many examples."""
+    run_state_machine_as_test(
+        Convergence,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=derandomize,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            **changes,
+        ),
+    )
+
+
+def test_jira_converges() -> None:
+    """Jira ends up with the newest version of every link, and settled links get no call."""
+    converge(150)
+
+
+@pytest.mark.slow
+def test_jira_converges_for_2000_examples() -> None:
+    """The same, for long enough to meet the rare meetings of three faults."""
+    converge(2_000)
+
+
+# --- each safeguard is needed: without any one of them the same test fails ------------------
+
+
+def _without_tombstones(patch: pytest.MonkeyPatch) -> None:
+    turn = SqliteTables.turn
+
+    def forgetful(self: SqliteTables, *args: Any) -> Any:
+        done = turn(self, *args)
+        self._db.execute("DELETE FROM rows WHERE link IS NULL AND phase = 'settled'")
+        return done
+
+    patch.setattr(SqliteTables, "turn", forgetful)
+
+
+def _without_set_version(patch: pytest.MonkeyPatch) -> None:
+    subject = SqliteTables._subject
+
+    def forgetful(self: SqliteTables, *args: Any) -> Any:
+        loaded = subject(self, *args)
+        return bridge.state.merge.SubjectRows(loaded.subject, None, loaded.rows)
+
+    patch.setattr(SqliteTables, "_subject", forgetful)
+
+
+def _without_stale_check(patch: pytest.MonkeyPatch) -> None:
+    judge = bridge.state.merge._judge
+
+    def credulous(*args: Any) -> Any:
+        verdict = judge(*args)
+        return bridge.state.merge._Verdict.NEWS if verdict.value == "stale" else verdict
+
+    patch.setattr(bridge.state.merge, "_judge", credulous)
+
+
+def _without_unsure(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(bridge.state.batch, "WRITES", frozenset())
+
+
+def _without_digest(patch: pytest.MonkeyPatch) -> None:
+    def always(link: Link) -> str:
+        return f"{id(link)}"
+
+    patch.setattr(Link, "digest", property(always))
+
+
+def _without_id_memory(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(bridge.state.merge, "_seen", lambda *_: frozenset())
+
+
+@pytest.mark.parametrize(
+    "take_out",
+    [
+        _without_tombstones,
+        _without_set_version,
+        _without_stale_check,
+        _without_unsure,
+        _without_digest,
+        _without_id_memory,
+    ],
+)
+def test_each_safeguard_is_needed(
+    take_out: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one safeguard taken out, convergence fails."""
+    take_out(monkeypatch)
+    with pytest.raises(AssertionError):
+        converge(500, derandomize=True, phases=(Phase.generate,), report_multiple_bugs=False)
