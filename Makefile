@@ -40,9 +40,11 @@ demo: setup ## See the whole way at work, with nothing to install
 helm: setup ## Lint, render and validate the chart
 	helm/check $(BIN)
 
-lock: ## Pin the dependencies anew (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --all-extras --group dev --no-header pyproject.toml -o requirements.lock
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+lock: ## Pin the dependencies anew (needs uv); the image gets the second list
+	$(LOCK) --all-extras --group dev pyproject.toml -o requirements.lock
+	$(LOCK) --constraint requirements.lock pyproject.toml -o requirements-runtime.lock
 
 check: lint types test ## What CI runs
 
