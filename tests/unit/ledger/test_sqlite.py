@@ -1,0 +1,166 @@
+"""The ledger's transactions: positions with merges, unsure before calls, moved issues, one process."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import ConfigError, LedgerBusy, LedgerFormat, PositionMoved
+from bridge.ledger.sqlite import SqliteLedger, SqliteTables, read_journal
+from bridge.model import (
+    Action,
+    Change,
+    Deleted,
+    Known,
+    Link,
+    LinkKey,
+    Outcome,
+    Phase,
+    Position,
+    Subject,
+    Version,
+    Written,
+)
+from bridge.ports import Item, Settled
+
+GLOBAL_ID = "system=ci&id=1"
+SUBJECT = Subject("main", GLOBAL_ID)
+NOW = 1_700_000_000.0
+
+
+def link(title: str = "build 1") -> Link:
+    return Link.model_validate({"object": {"url": "https://ci.example/1", "title": title}})
+
+
+def item(time: int, *issues: str, action: Action = Action.UPSERT, title: str | None = "build 1") -> Item:
+    version = Version(0, time, 0, int(NOW * 1000), time)
+    event = f"//ci event-{time}"
+    return Item(event, (Change(action, SUBJECT, issues, link(title) if title else None, version, event),))
+
+
+def read(first: int, last: int) -> list[tuple[Position, Position]]:
+    return [(Position("events", 0, first), Position("events", 0, last))]
+
+
+@pytest.fixture
+def tables() -> SqliteTables:
+    return SqliteTables(":memory:")
+
+
+def test_a_merge_moves_the_position_with_it(tables: SqliteTables) -> None:
+    """Rows and position stand in one transaction, by group."""
+    merged = tables.merge([item(1, "PROJ-1")], "one", read(0, 1), NOW)
+    assert merged.outcomes == (Outcome.MERGED,)
+    assert tables.positions("one") == [Position("events", 0, 1)]
+    assert tables.positions("another") == []
+
+
+def test_a_merge_from_elsewhere_is_refused_whole(tables: SqliteTables) -> None:
+    """A worker whose position was overtaken merges nothing."""
+    tables.merge([item(1, "PROJ-1")], "one", read(0, 5), NOW)
+    with pytest.raises(PositionMoved):
+        tables.merge([item(2, "PROJ-2")], "one", read(3, 4), NOW)
+    assert [row.key.issue for row in tables.rows()] == ["PROJ-1"]
+    assert tables.positions("one") == [Position("events", 0, 5)]
+
+
+def test_a_row_is_unsure_before_its_call_is_handed_out(tables: SqliteTables) -> None:
+    """Whoever starts after a crash finds that a request may have left."""
+    (row,) = tables.merge([item(1, "PROJ-1")], "one", read(0, 1), NOW).pending
+    (call,) = tables.turn([], [row.key], NOW).calls
+    assert call.before is Known.UNSEEN
+    assert [row.known for row in tables.pending()] == [Known.UNSURE]
+
+
+def test_an_answer_settles_its_row(tables: SqliteTables) -> None:
+    """After the answer nothing is pending, and the journal tells both steps."""
+    (row,) = tables.merge([item(1, "PROJ-1")], "one", read(0, 1), NOW).pending
+    (call,) = tables.turn([], [row.key], NOW).calls
+    turn = tables.turn([Settled(call, Written(7, "PROJ-1", created=True), NOW, 1.0)], [], NOW)
+    assert turn.rows[0].phase is Phase.SETTLED
+    assert tables.pending() == []
+    outcomes = [entry.outcome for entry in tables.explain("event-1")]
+    assert outcomes == [Outcome.MERGED, Outcome.WRITTEN]
+    assert tables.explain("//ci event-1") == tables.explain("event-1")
+
+
+def test_rows_survive_a_reopening(tmp_path: Path) -> None:
+    """Every field of a row comes back as it was."""
+    path = str(tmp_path / "ledger.sqlite")
+    tables = SqliteTables(path)
+    tables.merge([item(1, "PROJ-1"), item(2, "PROJ-2", action=Action.SET)], "one", read(0, 2), NOW)
+    standing = tables.rows()
+    tables.close()
+    again = SqliteTables(path)
+    assert again.rows() == standing
+    assert again.merge([item(1, "PROJ-3")], "two", read(0, 1), NOW).outcomes == (Outcome.STALE,)
+
+
+def test_a_moved_issue_is_one_row(tables: SqliteTables) -> None:
+    """Jira tells that OLD-1 is NEW-1 now: the old key's row goes, and no delete is due for it."""
+    old = tables.merge([item(1, "OLD-1", action=Action.SET)], "one", read(0, 1), NOW).pending
+    (call,) = tables.turn([], [old[0].key], NOW).calls
+    tables.turn([Settled(call, Written(7, "OLD-1", created=True), NOW, 1.0)], [], NOW)
+    pending = tables.merge([item(2, "NEW-1", action=Action.SET)], "one", read(1, 2), NOW).pending
+    upsert = next(row.key for row in pending if row.wanted.link)
+    (call,) = tables.turn([], [upsert], NOW).calls
+    tables.turn([Settled(call, Written(7, "NEW-1", created=False), NOW, 1.0)], [], NOW)
+    assert [(row.key.issue, row.phase) for row in tables.rows()] == [("NEW-1", Phase.SETTLED)]
+    tables.merge([item(3, "OLD-1", title="build 2")], "one", read(2, 3), NOW)
+    assert [row.key.issue for row in tables.pending()] == ["NEW-1"]
+
+
+def test_a_move_is_learnt_from_the_answers_own_key(tables: SqliteTables) -> None:
+    """A write under the old key is answered with the new one, which the row then has."""
+    (row,) = tables.merge([item(1, "OLD-1")], "one", read(0, 1), NOW).pending
+    (call,) = tables.turn([], [row.key], NOW).calls
+    turn = tables.turn([Settled(call, Written(7, "NEW-1", created=True), NOW, 1.0)], [], NOW)
+    assert [row.key.issue for row in turn.rows] == ["NEW-1"]
+    assert [(row.key.issue, row.known) for row in tables.rows()] == [("NEW-1", Known.PRESENT)]
+
+
+def test_old_tombstones_and_entries_are_pruned(tables: SqliteTables) -> None:
+    """A settled tombstone goes once no older event can come; one that is pending stays."""
+    pending = tables.merge([item(1, "PROJ-1", action=Action.DELETE, title=None)], "one", read(0, 1), NOW).pending
+    assert tables.prune(0.0, NOW + 1) == 0
+    (call,) = tables.turn([], [pending[0].key], NOW).calls
+    tables.turn([Settled(call, Deleted(), NOW, 1.0)], [], NOW)
+    assert tables.prune(0.0, NOW - 1) == 0
+    assert tables.prune(0.0, NOW + 1) == 1
+    assert tables.rows() == []
+    assert tables.prune(NOW + 1, 0.0) == 2
+    assert tables.explain("event-1") == []
+
+
+async def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    """SQLite is one process: another opening says so, until the first has closed."""
+    path = tmp_path / "ledger.sqlite"
+    ledger = SqliteLedger(path)
+    with pytest.raises(LedgerBusy, match="Stop the other worker"):
+        SqliteLedger(path)
+    await ledger.close()
+    await SqliteLedger(path).close()
+
+
+async def test_the_journal_is_read_beside_a_worker(tmp_path: Path) -> None:
+    """`explain` needs no lock, and says when there is no ledger."""
+    path = tmp_path / "ledger.sqlite"
+    ledger = SqliteLedger(path)
+    await ledger.merge([item(1, "PROJ-1")], "one", read(0, 1), NOW)
+    (entry,) = read_journal(path, "event-1")
+    assert entry.key == LinkKey("main", "PROJ-1", GLOBAL_ID)
+    await ledger.close()
+    with pytest.raises(ConfigError, match="no such ledger"):
+        read_journal(tmp_path / "other.sqlite", "event-1")
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    """A ledger of a later version is not touched."""
+    path = str(tmp_path / "ledger.sqlite")
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(LedgerFormat, match="format 99"):
+        SqliteTables(path)
