@@ -41,6 +41,9 @@ BODY_SECONDS = 30.0
 RETRY_AFTER_SECONDS = 10
 """What is asked of a sender while Kafka is away."""
 
+# A form with the JSON in one field is GitHub's default.
+_MEDIA_TYPES = {"application/json", "application/x-www-form-urlencoded"}
+
 # https://www.w3.org/TR/trace-context/#traceparent-header; all-zero ids are invalid.
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
@@ -154,7 +157,9 @@ class _Ingress:
         try:
             return await handler(request)
         except Refused as error:
-            return self._problem(request, error.status, error.code, f"{error} {error.advice}")
+            text = str(error)
+            detail = text if error.advice in text else f"{text} {error.advice}"
+            return self._problem(request, error.status, error.code, detail)
         except (KafkaUnavailable, TopicUnfit) as error:
             return self._problem(request, 503, error.code, KafkaUnavailable.advice, error=str(error))
         except web.HTTPException as error:
@@ -192,9 +197,9 @@ class _Ingress:
 
 
 async def _body(request: web.Request) -> bytes:
-    """The raw body of a JSON request. Raises Refused."""
+    """The raw body of a request of a type that webhooks come in. Raises Refused."""
     media = request.content_type.lower()
-    if not (media == "application/json" or media.endswith("+json")):
+    if not (media in _MEDIA_TYPES or media.endswith("+json")):
         raise WrongContentType(f"The content type is {media[:80]!r}.")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         # A signature is over the bytes that were sent, and a small body can unpack to any size.

@@ -28,8 +28,12 @@ from bridge.ports import Observe
 CONDITION = "kafka"
 """The condition of health that the producer keeps."""
 
+BEAT = "producer"
+"""Its sign of life."""
+
 _PROBE_SECONDS = 5.0
-_CLOSE_SECONDS = 5.0
+_LIFE_SECONDS = 120.0
+_CLOSE_SECONDS = 1.0
 _UNFIT = (
     MessageSizeTooLargeError,
     RecordListTooLargeError,
@@ -46,8 +50,8 @@ class Producer:
 
     Entering never waits for the broker longer than `timeout` seconds and never fails because
     it is away: publishing raises KafkaUnavailable until it is back. A task in the background
-    connects, keeps the condition "kafka" of `health`, and makes a new client when nothing has
-    succeeded for `patience` seconds (aiokafka #1133: a producer may stay closed for good).
+    connects and keeps the condition "kafka" of `health`. A client that has published nothing
+    for `patience` seconds but failures is replaced (aiokafka #1133: it may stay closed for good).
 
     Records are not compressed: a topic's `compression.type` has the broker do that.
     """
@@ -70,7 +74,7 @@ class Producer:
         self._patience = patience
         self._client: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
-        self._succeeded_at = time.monotonic()
+        self._failing_since: float | None = None
         self._is_up: bool | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -86,7 +90,8 @@ class Producer:
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await self._keeper
-        await self._discard()
+        self._health.rest(BEAT)
+        await self._discard(self._client)
 
     async def __call__(
         self,
@@ -102,6 +107,7 @@ class Producer:
         when no acknowledgement came in time: the record may still arrive later. Raises
         TopicUnfit when the topic will never take it.
         """
+        client = None
         try:
             client = await self._connected()
             await self._in_time(
@@ -110,8 +116,9 @@ class Producer:
         except _UNFIT as error:
             raise TopicUnfit(f"{topic} does not take the record: {error}") from error
         except (KafkaError, TimeoutError, OSError) as error:
-            await self._failed(error)
+            await self._failed(client, error)
             raise KafkaUnavailable(f"{topic}: {_reason(error)}") from error
+        self._failing_since = None
         self._succeeded()
 
     # --- the client --------------------------------------------------------------------------
@@ -140,9 +147,10 @@ class Producer:
     async def _in_time(self, awaitable: Awaitable[T]) -> T:
         return await asyncio.wait_for(awaitable, self._timeout)
 
-    async def _discard(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
+    async def _discard(self, client: AIOKafkaProducer | None) -> None:
+        """Close the client, unless another call has done so and made a new one."""
+        if client is not None and client is self._client:
+            self._client = None
             await _close(client)
 
     # --- how it is ---------------------------------------------------------------------------
@@ -154,36 +162,38 @@ class Producer:
 
     async def _probe(self) -> None:
         """Ask a broker for its metadata, so that health is known without any traffic."""
+        self._health.beat(BEAT, _LIFE_SECONDS)
+        client = None
         try:
             client = await self._connected()
             if not await self._in_time(client.client.force_metadata_update()):
                 raise KafkaConnectionError("No broker answers.")
         except (KafkaError, TimeoutError, OSError) as error:
-            await self._failed(error)
+            await self._failed(client, error)
         else:
             self._succeeded()
 
     def _succeeded(self) -> None:
-        self._succeeded_at = time.monotonic()
         if not self._is_up:
             self._is_up = True
             self._health.set(CONDITION, ok=True)
             self._observe("kafka_available", client="producer")
 
-    async def _failed(self, error: BaseException) -> None:
-        if self._is_up is not False:
-            self._is_up = False
-            self._health.set(CONDITION, ok=False, reason=_reason(error))
+    async def _failed(self, client: AIOKafkaProducer | None, error: BaseException) -> None:
+        self._is_up = False
+        self._health.set(CONDITION, ok=False, reason=_reason(error))
         self._observe("kafka_unavailable", client="producer", error=_reason(error))
+        self._failing_since = self._failing_since or time.monotonic()
         # An error that repeating cannot cure (a sequence number out of order, a closed client)
         # stays with the client that met it.
         lasting = isinstance(error, KafkaError) and not error.retriable
-        if lasting or time.monotonic() - self._succeeded_at > self._patience:
-            await self._discard()
+        if lasting or time.monotonic() - self._failing_since > self._patience:
+            self._failing_since = None
+            await self._discard(client)
 
 
 async def _close(client: AIOKafkaProducer) -> None:
-    """Stop the client; what its broker does not take in time is left, since nobody waits for it."""
+    """Stop the client. Who waits for a record that it still holds is told that it failed."""
     with suppress(KafkaError, OSError, TimeoutError):
         await asyncio.wait_for(client.stop(), _CLOSE_SECONDS)
     # stop() waits for records that the broker never takes; it leaves these two open then.

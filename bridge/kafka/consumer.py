@@ -95,6 +95,7 @@ class Consumer:
         Raises PositionLost, and whatever `take` and `positions` raise except PositionMoved and
         KafkaUnavailable.
         """
+        self.health.set(CONDITION, ok=False, reason="joining the group")
         stopping = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():

@@ -52,4 +52,5 @@ class Health:
 
     def ready(self) -> dict[str, Condition]:
         """All conditions, with the beats."""
-        return {**self.alive(), **self._conditions}
+        overdue = {name: beat for name, beat in self.alive().items() if not beat.ok}
+        return {**self._conditions, **overdue}

@@ -20,7 +20,9 @@ _REDACTED = "[redacted]"
 def set_up(stream: TextIO, *, json: bool, level: str = "info") -> None:
     """Send the bridge's and its libraries' logs to `stream`; below `level` nothing is written.
 
-    Libraries speak from a warning upwards. Replaces what an earlier call has set up.
+    Libraries speak from a warning upwards, aiokafka at the level debug only: while a broker is
+    away it writes a hundred lines a second, and the states say the same once. Replaces what an
+    earlier call has set up.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_formatter(json=json))
@@ -28,6 +30,7 @@ def set_up(stream: TextIO, *, json: bool, level: str = "info") -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("bridge").setLevel(level.upper())
+    logging.getLogger("aiokafka").setLevel(logging.WARNING if level == "debug" else logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
