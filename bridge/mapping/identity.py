@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -60,32 +60,31 @@ def issue_keys(
     well-known word. Prose names a key in upper case. In a branch any case will do, for an
     unknown project at the start of a part only (`feature/abc-12-login`, not `add-abc-12`).
     """
-    found = dict.fromkeys(_in_prose(texts, projects))
-    found.update(dict.fromkeys(_in_branches(branches, projects)))
+    found = dict.fromkeys(_found(texts, projects, in_branches=False))
+    found.update(dict.fromkeys(_found(branches, projects, in_branches=True)))
     return tuple(found)
 
 
-def _in_prose(texts: Iterable[str], projects: frozenset[str] | None) -> Iterable[str]:
+def _found(texts: Iterable[str], projects: frozenset[str] | None, *, in_branches: bool) -> Iterator[str]:
     for text in texts:
         for match in _CANDIDATE.finditer(text):
-            for project in _projects(match[1]):
-                if project.isupper() and match[3] is None and _is_known(project, projects):
+            if in_branches or match[3] is None:  # in prose `ABC-12-3` is a date or a part's number
+                project = _project(match, projects, in_branch=in_branches)
+                if project:
                     yield f"{project}-{match[2]}"
-                    break
 
 
-def _in_branches(branches: Iterable[str], projects: frozenset[str] | None) -> Iterable[str]:
-    for branch in branches:
-        for match in _CANDIDATE.finditer(branch):
-            for project in _projects(match[1]):
-                if _is_known(project.upper(), projects) and (
-                    projects is not None or project.isupper() or _begins_part(branch, match, project)
-                ):
-                    yield f"{project.upper()}-{match[2]}"
-                    break
+def _project(match: re.Match[str], projects: frozenset[str] | None, *, in_branch: bool) -> str | None:
+    any_case = in_branch and projects is not None
+    for word in _tails(match[1]):
+        if (any_case or word.isupper()) and _is_known(word.upper(), projects):
+            return word.upper()
+    if in_branch and projects is None and _begins_part(match) and _is_known(match[1].upper(), None):
+        return match[1].upper()
+    return None
 
 
-def _projects(word: str) -> Iterable[str]:
+def _tails(word: str) -> Iterator[str]:
     """The word, and what stands behind each `_` in it: in `john_ABC-12` the project is ABC."""
     yield word
     while "_" in word:
@@ -98,10 +97,10 @@ def _is_known(project: str, projects: frozenset[str] | None) -> bool:
     return project not in NOT_PROJECTS if projects is None else project in projects
 
 
-def _begins_part(branch: str, match: re.Match[str], project: str) -> bool:
-    begins = match.start() == 0 or branch[match.start() - 1] == "/"
-    a_word = project.upper() in NOT_PROJECTS_IN_BRANCHES or branch.startswith(_BOTS)
-    return begins and project == match[1] and not a_word
+def _begins_part(match: re.Match[str]) -> bool:
+    begins = match.start() == 0 or match.string[match.start() - 1] == "/"
+    a_word = match[1].upper() in NOT_PROJECTS_IN_BRANCHES or match.string.startswith(_BOTS)
+    return begins and not a_word
 
 
 # --- globalIds -----------------------------------------------------------------------------

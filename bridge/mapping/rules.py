@@ -48,7 +48,10 @@ def parse_mapping(text: str, name: str) -> RuleMapping:
 
 
 class RuleMapping:
-    """`bridge.mapping.mapper.Mapping` of a file. `name` is the file's."""
+    """`bridge.mapping.mapper.Mapping` of a file.
+
+    `name` is the file's, `types` are those of the events that it speaks of.
+    """
 
     def __init__(self, name: str, file: MappingFile) -> None:
         self.name = name
@@ -57,6 +60,7 @@ class RuleMapping:
         self._file = file
         self._skips = _by_type(file.skip)
         self._rules = _by_type(file.rules)
+        self.types = frozenset(self._skips) | frozenset(self._rules)
 
     def map(self, event: Event, sites: Sites) -> Mapped:
         """The wishes of all rules that speak of the event. Raises BadBody and BadLink."""

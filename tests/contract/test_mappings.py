@@ -1,0 +1,40 @@
+"""What every built-in mapping must do. They are found by themselves, and carry their tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import bridge.mapping.builtin
+from bridge.mapping.builtin import builtin_files, builtin_mappings
+from bridge.mapping.examples import failures
+from bridge.mapping.rules import RuleMapping
+from bridge.sources.base import load_sources
+
+FILES = [pytest.param(each, id=each.name) for each in builtin_files()]
+
+
+def test_every_file_is_found() -> None:
+    """A mapping is added by its file alone."""
+    (folder,) = bridge.mapping.builtin.__path__
+    assert [each.name for each in builtin_files()] == sorted(
+        path.name for path in Path(folder).glob("*.yaml")
+    )
+
+
+@pytest.mark.parametrize("mapping", FILES)
+def test_the_tests_in_the_file_pass(mapping: RuleMapping) -> None:
+    """A mapping does what its own tests say."""
+    assert list(failures(mapping)) == []
+
+
+@pytest.mark.parametrize("mapping", FILES)
+def test_the_tests_speak_of_every_type(mapping: RuleMapping) -> None:
+    """Each event type of a rule or a skip has a test of its own."""
+    assert mapping.types <= {example.type for example in mapping.tests}
+
+
+def test_every_source_has_a_mapping() -> None:
+    """What a source tells means something in Jira."""
+    assert set(load_sources()) <= {each.source for each in builtin_mappings()}
