@@ -50,10 +50,10 @@ class Intake:
         self.observe("batch_merged", seconds=seconds, records=len(records), pending=len(merged.pending))
         for item, outcome in zip(items, merged.outcomes, strict=True):
             kind = (item.detail or {}).get("kind")
-            self.observe("event", outcome=outcome.value, reason=item.reason, kind=kind, event=item.event)
+            self.observe("event", outcome=outcome.value, reason=item.reason, kind=kind, event_id=item.event)
 
     async def _bury(self, record: Record, item: Item) -> None:
         error = str((item.detail or {}).get("error"))
         key, value, headers = dead_letter(record, item.reason or "", error, self.max_bytes)
         await self.publish(self.dead_letter_topic, key, value, headers, record.timestamp)
-        self.observe("dead_letter", code=item.reason, event=item.event, error=error)
+        self.observe("dead_letter", code=item.reason, event_id=item.event, error=error)

@@ -221,7 +221,7 @@ class Service:
                         raise
                 else:
                     break
-            self._tell("dead_letter", code=error.code, event=call.event, error=str(error))
+            self._tell("dead_letter", code=error.code, event_id=call.event, error=str(error))
 
         return bury
 

@@ -198,5 +198,5 @@ class Writer:
             site=key.site,
             issue=key.issue,
             global_id=key.global_id,
-            event=entry.event,
+            event_id=entry.event,
         )

@@ -63,7 +63,7 @@ class Ear:
         """Hear one state."""
         match state:
             case "event":
-                self.merged.append(str(fields["event"]))
+                self.merged.append(str(fields["event_id"]))
             case "batch_merged":
                 self.backlog += int(str(fields["pending"]))
             case "backlog":

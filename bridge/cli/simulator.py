@@ -20,7 +20,7 @@ DEFAULT_AUTH = "demo@example.com:demo"
 @app.command(epilog="Example: `jira-bridge simulator --port 8090 --project DEMO --issue PROJ-1`")
 def simulator(
     port: Annotated[
-        int, typer.Option("--port", metavar="N", help="Port on 127.0.0.1; 0 takes a free one.")
+        int, typer.Option("--port", metavar="N", help="Port to listen on; 0 takes a free one.")
     ] = 8090,
     issue: Annotated[
         list[str] | None, typer.Option("--issue", metavar="KEY", help="An issue that exists.")
