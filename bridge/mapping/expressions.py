@@ -78,6 +78,8 @@ class Expression:
             return _INTERPRETER.visit(self._parsed, data)
         except JMESPathError as error:
             raise BadBody(f"`{self.text}`: {error}") from None
+        except RecursionError:
+            raise BadBody(f"`{self.text}` is nested too deeply.") from None
 
     def is_true(self, data: object) -> bool:
         """Whether the value is neither false, null nor empty (JMESPath's own rule)."""

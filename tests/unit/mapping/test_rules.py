@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from typing import Any
 
 import pytest
@@ -252,6 +254,20 @@ def test_an_expression_of_the_wrong_type_is_a_bad_body() -> None:
     """A function that meets another type names the expression."""
     with pytest.raises(BadBody, match="`first_line\\(n\\)`"):
         Expression("first_line(n)").value({"n": 7})
+
+
+def test_deep_expressions_are_refused_or_rejected() -> None:
+    """An expression too deep to read is no expression, and one too deep to follow is a bad body."""
+    with pytest.raises(ValueError, match="nested too deeply"):
+        Expression("!" * (MAX_LENGTH - 1) + "a")
+    expression = Expression("!" * 201 + "a")
+
+    def below(frames: int) -> object:
+        return below(frames - 1) if frames else expression.value({})
+
+    assert below(1) is True
+    with pytest.raises(BadBody, match="nested too deeply"):
+        below(sys.getrecursionlimit() - len(inspect.stack(0)) - 100)
 
 
 @pytest.mark.parametrize(
