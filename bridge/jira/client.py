@@ -91,7 +91,8 @@ class JiraClient:
         self._url = _checked(url)
         self._auth = auth
         self._version = api_version
-        self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout, _CONNECT_SECONDS))
+        # To connect ends first, so that what ends in the whole time has perhaps left.
+        self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout / 3, _CONNECT_SECONDS))
         self._attempts = attempts
         self._max_connections = max_connections
         self._sleep = sleep

@@ -1,0 +1,564 @@
+"""The real client over real connections: against the simulated Jira, and against scripted bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bridge.errors import (
+    ConfigError,
+    JiraAnswerLost,
+    JiraBadRequest,
+    JiraError,
+    JiraForbidden,
+    JiraLoginDenied,
+    JiraNotFound,
+    JiraRateLimited,
+    JiraTooManyLinks,
+    JiraUnauthorized,
+    JiraUnavailable,
+    JiraUnreachable,
+    Scope,
+)
+from bridge.jira.auth import Anonymous, Auth, Basic, Bearer
+from bridge.jira.client import JiraClient
+from bridge.model import Link
+from bridge.simulator.jira_model import JiraModel
+from bridge.simulator.jira_server import JiraServer
+
+SEED_ID = "system=http://www.mycompany.com/support&id=1"
+SEED_ESCAPED = b"system%3Dhttp%3A%2F%2Fwww.mycompany.com%2Fsupport%26id%3D1"
+LINK = Link.model_validate({"object": {"url": "https://example.com/1", "title": "One"}})
+OTHER = Link.model_validate({"object": {"url": "https://example.com/2", "title": "Two"}})
+BASIC = Basic("demo@example.com", "s3cret")
+ROOT = b"/rest/api/2/issue/PROJ-1/remotelink"
+
+Operation = Callable[[JiraClient], Awaitable[Any]]
+
+OPERATIONS: dict[str, tuple[Operation, bytes]] = {
+    "upsert": (lambda jira: jira.upsert("PROJ-1", LINK, SEED_ID), b"POST " + ROOT),
+    "list": (lambda jira: jira.list_links("PROJ-1"), b"GET " + ROOT),
+    "get_by_global_id": (
+        lambda jira: jira.get_by_global_id("PROJ-1", SEED_ID),
+        b"GET " + ROOT + b"?globalId=" + SEED_ESCAPED,
+    ),
+    "delete_by_global_id": (
+        lambda jira: jira.delete_by_global_id("PROJ-1", SEED_ID),
+        b"DELETE " + ROOT + b"?globalId=" + SEED_ESCAPED,
+    ),
+    "get": (lambda jira: jira.get("PROJ-1", 7), b"GET " + ROOT + b"/7"),
+    "update": (lambda jira: jira.update("PROJ-1", 7, LINK, SEED_ID), b"PUT " + ROOT + b"/7"),
+    "delete": (lambda jira: jira.delete("PROJ-1", 7), b"DELETE " + ROOT + b"/7"),
+    "probe": (lambda jira: jira.probe(), b"GET /rest/api/2/myself"),
+}
+every_operation = pytest.mark.parametrize(("do", "line"), OPERATIONS.values(), ids=OPERATIONS)
+
+
+def answer(status: int, body: bytes = b"", *headers: str) -> bytes:
+    """The bytes of an answer."""
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+CREATED = answer(201, b'{"id": 7, "self": "https://j/rest/api/2/issue/PROJ-1/remotelink/7"}')
+NO_ISSUE = answer(404, b'{"errorMessages": ["No such issue"], "errors": {}}')
+BLANK = answer(400, b'{"errorMessages": [], "errors": {}}')
+CLOSE, HANG = b"", b"..."
+
+
+class Wire:
+    """A server of scripted bytes, which keeps each request as it came over the wire.
+
+    The last answer of the script is given over and over. CLOSE closes without an answer, HANG
+    gives none.
+    """
+
+    def __init__(self, *script: bytes) -> None:
+        """Takes the answers in order."""
+        self.script = script
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.arrived = asyncio.Event()
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writers.append(writer)
+        try:
+            while request := await _read(reader):
+                self.requests.append(request)
+                self.arrived.set()
+                scripted = self.script[min(len(self.requests), len(self.script)) - 1]
+                if scripted is CLOSE:
+                    break
+                if scripted is not HANG:
+                    writer.write(scripted)
+                    await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        writer.close()
+
+    def headers(self, number: int = 0) -> dict[bytes, bytes]:
+        """The headers of one request, with lower-case names."""
+        lines = self.requests[number].partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+        return {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    """One request with its body, or nothing when the other side has closed."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return b""
+    length = next(
+        (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
+    )
+    return head + await reader.readexactly(length)
+
+
+class Sleep:
+    """Stands in for waiting, and keeps what was asked for."""
+
+    def __init__(self) -> None:
+        """Nothing was asked for yet."""
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        """Return at once."""
+        self.seconds.append(seconds)
+
+
+@asynccontextmanager
+async def scripted(
+    *script: bytes, attempts: int = 1, auth: Auth = BASIC, path: str = "", seconds: float = 5.0
+) -> AsyncIterator[tuple[JiraClient, Wire, Sleep]]:
+    """A client of a server of scripted bytes."""
+    sleep = Sleep()
+    async with (
+        Wire(*script) as wire,
+        JiraClient(wire.url + path, auth, attempts=attempts, timeout=seconds, sleep=sleep) as jira,
+    ):
+        yield jira, wire, sleep
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[JiraServer]:
+    """A simulated Jira with one issue and one whole project."""
+    model = JiraModel(issues=["PROJ-1"], projects=["DEMO"])
+    async with JiraServer(model, auth="demo@example.com:s3cret") as running:
+        yield running
+
+
+# --- against the simulated Jira ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+@pytest.mark.parametrize("auth", [BASIC, Bearer("s3cret")])
+async def test_six_operations(server: JiraServer, version: str, auth: Auth) -> None:
+    """Create, read in three ways, update in two and delete in two, in both versions."""
+    async with JiraClient(server.url, auth, api_version=version, attempts=1) as jira:
+        await jira.probe()
+        created = await jira.upsert("PROJ-1", LINK, SEED_ID)
+        updated = await jira.upsert("PROJ-1", OTHER, SEED_ID)
+        assert (created.created, updated.created) == (True, False)
+        assert (created.link_id, created.issue) == (updated.link_id, "PROJ-1")
+
+        found = await jira.get_by_global_id("PROJ-1", SEED_ID)
+        assert found == await jira.get("PROJ-1", created.link_id)
+        assert [found] == await jira.list_links("PROJ-1")
+        assert (found.link.digest, found.global_id, found.issue) == (OTHER.digest, SEED_ID, "PROJ-1")
+
+        await jira.update("PROJ-1", created.link_id, LINK, "another")
+        assert (await jira.get_by_global_id("PROJ-1", "another")).link.digest == LINK.digest
+        await jira.delete_by_global_id("PROJ-1", "another")
+        second = await jira.upsert("PROJ-1", LINK, None)
+        await jira.delete("PROJ-1", second.link_id)
+        assert await jira.list_links("PROJ-1") == []
+
+
+async def test_not_found(server: JiraServer) -> None:
+    """An issue and a link that do not exist are JiraNotFound in each operation that meets them."""
+    async with JiraClient(server.url, BASIC, attempts=1) as jira:
+        with pytest.raises(JiraNotFound):
+            await jira.upsert("PROJ-2", LINK, "g")
+        with pytest.raises(JiraNotFound):
+            await jira.list_links("PROJ-2")
+        with pytest.raises(JiraNotFound):
+            await jira.get_by_global_id("PROJ-1", "g")
+        with pytest.raises(JiraNotFound):
+            await jira.delete_by_global_id("PROJ-1", "g")
+        with pytest.raises(JiraNotFound):
+            await jira.get("PROJ-1", 99)
+
+
+async def test_field_errors(server: JiraServer) -> None:
+    """Jira's field errors come with their names."""
+    bad = Link.model_validate({"object": {"url": "ftp://example.com", "title": "x" * 256}})
+    async with JiraClient(server.url, BASIC, attempts=1) as jira:
+        with pytest.raises(JiraBadRequest) as caught:
+            await jira.upsert("PROJ-1", bad, "g")
+    assert set(caught.value.fields) == {"title", "url"}
+
+
+@pytest.mark.parametrize("auth", [Basic("demo@example.com", "wrong"), Bearer("wrong"), Anonymous()])
+async def test_wrong_credentials(server: JiraServer, auth: Auth) -> None:
+    """Credentials that are not accepted are told apart from an issue that is not there."""
+    async with JiraClient(server.url, auth, attempts=1) as jira:
+        with pytest.raises(JiraUnauthorized):
+            await jira.list_links("PROJ-1")
+
+
+def _texts(most: int) -> st.SearchStrategy[str]:
+    """Texts that are not blank, of at most `most` characters, twice as many UTF-16 units."""
+    visible = st.characters(exclude_categories=("Cs", "Cc", "Z"))
+    rest = st.text(st.characters(exclude_categories=("Cs",)), max_size=most - 1)
+    return st.builds("".join, st.tuples(rest, visible))
+
+
+_urls = st.builds(
+    "https://{}.example/{}".format, st.from_regex(r"[a-z]{1,9}", fullmatch=True), st.text("ab/?&=#%+é")
+)
+_parts = {"url16x16": _urls, "title": _texts(300)}
+_links = st.builds(
+    Link.model_validate,
+    st.fixed_dictionaries(
+        {
+            "object": st.fixed_dictionaries(
+                {"url": _urls, "title": _texts(127)},
+                optional={
+                    "summary": _texts(600),
+                    "icon": st.fixed_dictionaries({}, optional=_parts),
+                    "status": st.fixed_dictionaries(
+                        {},
+                        optional={
+                            "resolved": st.booleans(),
+                            "icon": st.fixed_dictionaries({}, optional={**_parts, "link": _urls}),
+                        },
+                    ),
+                },
+            )
+        },
+        optional={
+            "application": st.fixed_dictionaries({}, optional={"type": _texts(127), "name": _texts(127)}),
+            "relationship": _texts(127),
+        },
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(link=_links, global_id=_texts(127))
+async def test_round_trip(server: JiraServer, link: Link, global_id: str) -> None:
+    """Any link that Jira takes comes back with an equal digest, under any globalId."""
+    async with JiraClient(server.url, BASIC, attempts=1) as jira:
+        await jira.upsert("DEMO-1", link, global_id)
+        found = await jira.get_by_global_id("DEMO-1", global_id)
+        await jira.delete_by_global_id("DEMO-1", global_id)
+    assert found.link.digest == link.digest
+    assert found.global_id == global_id
+
+
+# --- what goes over the wire ---------------------------------------------------------------
+
+
+@every_operation
+async def test_on_the_wire(do: Operation, line: bytes) -> None:
+    """Each operation sends one request: its line as documented, with its headers, DELETE too."""
+    async with scripted(NO_ISSUE) as (jira, wire, _):
+        with pytest.raises(JiraNotFound):
+            await do(jira)
+    assert [request.partition(b"\r\n")[0] for request in wire.requests] == [line + b" HTTP/1.1"]
+    headers = wire.headers()
+    assert headers[b"content-type"] == b"application/json"
+    assert headers[b"accept"] == b"application/json"
+    assert headers[b"authorization"] == BASIC()["Authorization"].encode()
+
+
+@pytest.mark.parametrize("path", ["/jira", "/jira/", "/ex/jira/11111111-2222-3333-4444-555555555555"])
+async def test_below_a_path(path: str) -> None:
+    """A context path and the gateway's form stand before the API's path."""
+    async with scripted(CREATED, path=path) as (jira, wire, _):
+        await jira.upsert("PROJ-1", LINK, "g")
+    assert wire.requests[0].startswith(b"POST " + path.rstrip("/").encode() + ROOT + b" HTTP/1.1\r\n")
+
+
+async def test_anonymous(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Who is nobody sends no credentials, not even those of ~/.netrc, and probes what nobody may ask."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with scripted(answer(200, b"{}"), auth=Anonymous()) as (jira, wire, _):
+        await jira.probe()
+    assert wire.requests[0].startswith(b"GET /rest/api/2/serverInfo HTTP/1.1")
+    assert b"authorization" not in wire.headers()
+
+
+async def test_netrc_has_no_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The configured credentials are sent even where ~/.netrc has others for the host."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with scripted(CREATED) as (jira, wire, _):
+        await jira.upsert("PROJ-1", LINK, "g")
+    assert wire.headers()[b"authorization"] == BASIC()["Authorization"].encode()
+
+
+async def test_no_cookies() -> None:
+    """A session that Jira opens is not gone on with."""
+    async with scripted(answer(200, b"[]", "Set-Cookie: JSESSIONID=1; Path=/")) as (jira, wire, _):
+        await jira.list_links("PROJ-1")
+        await jira.list_links("PROJ-1")
+    assert b"cookie" not in wire.headers(1)
+
+
+async def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's proxy is used, with the globalId's escapes as they were."""
+    async with Wire(NO_ISSUE) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        async with JiraClient("http://jira.invalid", BASIC, attempts=1) as jira:
+            with pytest.raises(JiraNotFound):
+                await jira.get_by_global_id("PROJ-1", SEED_ID)
+    line = b"GET http://jira.invalid" + ROOT + b"?globalId=" + SEED_ESCAPED + b" HTTP/1.1"
+    assert proxy.requests[0].partition(b"\r\n")[0] == line
+
+
+async def test_nothing_is_sent_for_no_key() -> None:
+    """What is no issue key does not reach the wire."""
+    async with scripted(NO_ISSUE) as (jira, wire, _):
+        with pytest.raises(JiraBadRequest):
+            await jira.list_links("PROJ-1/../../../myself?")
+    assert wire.requests == []
+
+
+async def test_connection_is_kept() -> None:
+    """Requests one after the other share a connection."""
+    async with scripted(CREATED) as (jira, wire, _):
+        for _ in range(5):
+            await jira.upsert("PROJ-1", LINK, "g")
+    assert (len(wire.requests), wire.connections) == (5, 1)
+
+
+async def test_connections_are_bounded() -> None:
+    """No more connections than allowed are open, and one that waits in vain for its turn never left."""
+    async with (
+        Wire(HANG) as wire,
+        JiraClient(wire.url, BASIC, attempts=1, timeout=0.6, max_connections=1) as jira,
+    ):
+        first = asyncio.create_task(jira.list_links("PROJ-1"))
+        await wire.arrived.wait()
+        with pytest.raises(JiraUnreachable):
+            await jira.list_links("PROJ-1")
+        with pytest.raises(JiraAnswerLost):
+            await first
+    assert (len(wire.requests), wire.connections) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "jira.example",
+        "ftp://jira.example",
+        "https://",
+        "https://u:s3cret@jira.example",
+        "http://[::1",
+        "https://jira.example?x=1",
+        "https://jira.example#x",
+    ],
+)
+def test_urls_that_are_none(url: str) -> None:
+    """What is no site's address is refused at once, and without showing it."""
+    with pytest.raises(ConfigError) as caught:
+        JiraClient(url, BASIC)
+    assert "s3cret" not in str(caught.value)
+
+
+# --- what comes back -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scripted_answer", "kind"),
+    [
+        (answer(400, b'{"errors": {"title": "is required"}}'), JiraBadRequest),
+        (answer(401), JiraUnauthorized),
+        (answer(403, b'{"errorMessages": ["No"]}'), JiraForbidden),
+        (answer(403, b"<html>", "X-Authentication-Denied-Reason: CAPTCHA_CHALLENGE"), JiraLoginDenied),
+        (NO_ISSUE, JiraNotFound),
+        (answer(404, b"{}", "X-Seraph-LoginReason: AUTHENTICATED_FAILED"), JiraUnauthorized),
+        (answer(404, b"<html>Not found</html>", "Content-Type: text/html"), JiraUnavailable),
+        (answer(413, b"{}"), JiraTooManyLinks),
+        (answer(415), JiraBadRequest),
+        (answer(422), JiraBadRequest),
+        (answer(429), JiraRateLimited),
+        (answer(500, b"<html>"), JiraUnavailable),
+        (answer(502), JiraUnavailable),
+        (answer(503), JiraUnavailable),
+        (answer(504), JiraUnavailable),
+        (answer(201, b"<html>Log in</html>"), JiraUnavailable),
+        (b"HTTP/1.1 200 X\r\nContent-Length: 900\r\n\r\n[", JiraAnswerLost),
+        (b"nonsense\r\n\r\n", JiraAnswerLost),
+        (CLOSE, JiraAnswerLost),
+    ],
+)
+async def test_typed(scripted_answer: bytes, kind: type[JiraError]) -> None:
+    """Each status, page and failure of the connection has its type."""
+    closing = scripted_answer.endswith(b"\r\n\r\n[") or scripted_answer.startswith(b"nonsense")
+    async with scripted(scripted_answer, seconds=0.5 if closing else 5.0) as (jira, _, _):
+        with pytest.raises(JiraError) as caught:
+            await jira.upsert("PROJ-1", LINK, "g")
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_not_followed(status: int) -> None:
+    """A redirect is no answer of Jira's, and its target is not asked."""
+    async with Wire(CREATED) as target:
+        there = answer(status, b"", f"Location: {target.url}/login.jsp")
+        async with scripted(there) as (jira, wire, _):
+            with pytest.raises(JiraUnavailable):
+                await jira.upsert("PROJ-1", LINK, "g")
+    assert (len(wire.requests), target.requests) == (1, [])
+
+
+async def test_rate_limit() -> None:
+    """A 429 tells what to slow down, and for how long."""
+    told = answer(429, b"", "Retry-After: 7", "RateLimit-Reason: jira-burst-based")
+    async with scripted(told) as (jira, _, _):
+        with pytest.raises(JiraRateLimited) as caught:
+            await jira.upsert("PROJ-1", LINK, "g")
+    assert (caught.value.retry_after, caught.value.scope) == (7.0, Scope.METHOD)
+
+
+async def test_timeout() -> None:
+    """A request whose answer does not come in time has perhaps taken effect."""
+    async with scripted(HANG, seconds=0.2) as (jira, wire, _):
+        with pytest.raises(JiraAnswerLost):
+            await jira.upsert("PROJ-1", LINK, "g")
+    assert len(wire.requests) == 1
+
+
+async def test_refused() -> None:
+    """Where nobody listens, the request never left."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{held.getsockname()[1]}"
+        async with JiraClient(url, BASIC, attempts=1) as jira:
+            with pytest.raises(JiraUnreachable):
+                await jira.list_links("PROJ-1")
+
+
+async def test_no_tls() -> None:
+    """Where TLS fails, the request never left."""
+    async with scripted(CREATED) as (_, wire, _):
+        url = wire.url.replace("http:", "https:")
+        async with JiraClient(url, BASIC, attempts=1, timeout=0.6) as jira:
+            with pytest.raises(JiraUnreachable):
+                await jira.upsert("PROJ-1", LINK, "g")
+
+
+@pytest.mark.parametrize("script", [CLOSE, answer(401), answer(500, b"<html>"), b"nonsense\r\n\r\n"])
+async def test_errors_keep_secrets(script: bytes) -> None:
+    """Neither an error nor its traceback shows the credentials."""
+    async with scripted(script) as (jira, _, _):
+        with pytest.raises(JiraError) as caught:
+            await jira.upsert("PROJ-1", LINK, "g")
+    shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+    assert "s3cret" not in shown
+    assert BASIC()["Authorization"].split()[1] not in shown
+
+
+# --- trying again --------------------------------------------------------------------------
+
+
+async def test_tries_again() -> None:
+    """429, 5xx and a lost answer are tried again, later each time, and Retry-After is a minimum."""
+    script = (answer(503), answer(429, b"", "Retry-After: 25"), CLOSE, CREATED)
+    async with scripted(*script, attempts=4) as (jira, wire, sleep):
+        written = await jira.upsert("PROJ-1", LINK, "g")
+    assert (written.link_id, len(wire.requests)) == (7, 4)
+    first, second, third = sleep.seconds
+    assert 1.4 <= first <= 2.6
+    assert second == 25.0
+    assert 5.6 <= third <= 10.4
+
+
+async def test_gives_up() -> None:
+    """After so many attempts the last error is raised as it is."""
+    async with scripted(answer(503), attempts=6) as (jira, wire, sleep):
+        with pytest.raises(JiraUnavailable):
+            await jira.list_links("PROJ-1")
+    assert len(wire.requests) == 6
+    assert max(sleep.seconds) <= 30 * 1.3
+
+
+@pytest.mark.parametrize(
+    "last", [answer(400, b'{"errorMessages": ["No"]}'), answer(401), answer(403), NO_ISSUE]
+)
+async def test_rejections_are_final(last: bytes) -> None:
+    """What would fail again is not tried again."""
+    async with scripted(last, attempts=4) as (jira, wire, _):
+        with pytest.raises(JiraError):
+            await jira.upsert("PROJ-1", LINK, "g")
+    assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize("failure", [CLOSE, answer(500), answer(200, b"<html>")])
+async def test_create_without_global_id_is_not_repeated(failure: bytes) -> None:
+    """A POST that adds a link each time is not sent again when it may have been applied."""
+    async with scripted(failure, CREATED, attempts=4) as (jira, wire, _):
+        with pytest.raises(JiraError):
+            await jira.upsert("PROJ-1", LINK, None)
+    assert len(wire.requests) == 1
+
+
+async def test_create_without_global_id_is_repeated_when_refused() -> None:
+    """A 429 was surely not applied, so that the same POST is sent again."""
+    async with scripted(answer(429), CREATED, attempts=4) as (jira, wire, _):
+        await jira.upsert("PROJ-1", LINK, None)
+    assert len(wire.requests) == 2
+
+
+@pytest.mark.parametrize(("script", "requests"), [((BLANK, CREATED), 2), ((BLANK, BLANK, CREATED), 2)])
+async def test_collision(script: tuple[bytes, ...], requests: int) -> None:
+    """A blank 400 to an upsert is tried once more, and no further."""
+    async with scripted(*script, attempts=4) as (jira, wire, _):
+        if script[1] is BLANK:
+            with pytest.raises(JiraBadRequest):
+                await jira.upsert("PROJ-1", LINK, "g")
+        else:
+            await jira.upsert("PROJ-1", LINK, "g")
+    assert len(wire.requests) == requests
+
+
+@every_operation
+async def test_one_attempt_is_one_request(do: Operation, line: bytes) -> None:
+    """On a kept connection that closes, no operation is sent anew behind the caller's back."""
+    async with scripted(answer(200, b"[]"), CLOSE) as (jira, wire, _):
+        await jira.list_links("PROJ-1")
+        with pytest.raises(JiraAnswerLost):
+            await do(jira)
+    assert [request.split(b" HTTP")[0] for request in wire.requests] == [b"GET " + ROOT, line]

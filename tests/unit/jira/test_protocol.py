@@ -1,0 +1,362 @@
+"""Requests as they are sent, and answers as they are understood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+import pytest
+
+from bridge.errors import (
+    JiraBadRequest,
+    JiraError,
+    JiraForbidden,
+    JiraLoginDenied,
+    JiraNotFound,
+    JiraRateLimited,
+    JiraTooManyLinks,
+    JiraUnauthorized,
+    JiraUnavailable,
+    JiraUnreachable,
+    Scope,
+)
+from bridge.jira import protocol
+from bridge.model import Link, RemoteLink, Written
+
+NOW = 1_785_585_600.0  # 2026-08-01T12:00:00Z
+SEED_ID = "system=http://www.mycompany.com/support&id=1"
+SEED_ESCAPED = "system%3Dhttp%3A%2F%2Fwww.mycompany.com%2Fsupport%26id%3D1"
+LINK = Link.model_validate({"object": {"url": "https://example.com/1", "title": "One"}})
+SELF = "https://jira.example/rest/api/2/issue/PROJ-1/remotelink/10000"
+NO_ISSUE = b'{"errorMessages":["Issue does not exist"],"errors":{}}'
+
+OPERATIONS: list[Callable[[str], protocol.Request[Any]]] = [
+    lambda issue: protocol.upsert("2", issue, LINK, "g"),
+    lambda issue: protocol.list_links("2", issue),
+    lambda issue: protocol.get_by_global_id("2", issue, "g"),
+    lambda issue: protocol.delete_by_global_id("2", issue, "g"),
+    lambda issue: protocol.get("2", issue, 7),
+    lambda issue: protocol.update("2", issue, 7, LINK, "g"),
+    lambda issue: protocol.delete("2", issue, 7),
+]
+
+
+def failure(
+    status: int,
+    body: bytes = b'{"errorMessages":[],"errors":{}}',
+    headers: Mapping[str, str] | None = None,
+    request: protocol.Request[Any] | None = None,
+) -> JiraError:
+    """What an answer to a request is raised as."""
+    asked = request or protocol.upsert("2", "PROJ-1", LINK, "g")
+    with pytest.raises(JiraError) as caught:
+        protocol.decipher(asked, status, headers or {}, body, NOW)
+    return caught.value
+
+
+# --- what is sent --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_paths(version: str) -> None:
+    """The six operations, in both versions of the API, have the documented method and path."""
+    root = f"/rest/api/{version}/issue/PROJ-1/remotelink"
+    requests: list[protocol.Request[Any]] = [
+        protocol.upsert(version, "PROJ-1", LINK, "g"),
+        protocol.list_links(version, "PROJ-1"),
+        protocol.get_by_global_id(version, "PROJ-1", SEED_ID),
+        protocol.delete_by_global_id(version, "PROJ-1", SEED_ID),
+        protocol.get(version, "PROJ-1", 7),
+        protocol.update(version, "PROJ-1", 7, LINK, "g"),
+        protocol.delete(version, "PROJ-1", 7),
+    ]
+    assert [(request.method, request.path) for request in requests] == [
+        ("POST", root),
+        ("GET", root),
+        ("GET", f"{root}?globalId={SEED_ESCAPED}"),
+        ("DELETE", f"{root}?globalId={SEED_ESCAPED}"),
+        ("GET", f"{root}/7"),
+        ("PUT", f"{root}/7"),
+        ("DELETE", f"{root}/7"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("global_id", "escaped"),
+    [
+        ("a+b", "a%2Bb"),
+        ("a b", "a%20b"),
+        ("100%", "100%25"),
+        ("%3D", "%253D"),
+        ("a/b?c#d", "a%2Fb%3Fc%23d"),
+        ("é😀", "%C3%A9%F0%9F%98%80"),
+        ("-._~", "-._~"),
+    ],
+)
+def test_escaping(global_id: str, escaped: str) -> None:
+    """Whatever is not unreserved (RFC 3986) is escaped, and only once."""
+    path = protocol.get_by_global_id("2", "PROJ-1", global_id).path
+    assert path.partition("?globalId=")[2] == escaped
+
+
+@pytest.mark.parametrize("issue", ["PROJ-1", "proj-12", "A-1", "AB_C2-999999999999999999", "10000"])
+def test_issues_that_are_sent(issue: str) -> None:
+    """Keys in any case and numeric ids go into the path as they are."""
+    assert protocol.list_links("2", issue).path == f"/rest/api/2/issue/{issue}/remotelink"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    "issue",
+    [
+        "",
+        ".",
+        "PROJ",
+        "PROJ-",
+        "PROJ-0",
+        "-1",
+        "PROJ 1",
+        "PROJ-1/..",
+        "PROJ-1/../../../myself",
+        "../myself",
+        "PROJ-1?x=1",
+        "PROJ-1#",
+        "P%2F-1",
+        "PROJ-1\n",
+        "PROJ-\N{ARABIC-INDIC DIGIT ONE}",
+        "É-1",
+        "PROJ-" + "9" * 40,
+    ],
+)
+def test_issues_that_are_not_sent(operation: Callable[[str], protocol.Request[Any]], issue: str) -> None:
+    """What is neither key nor id is refused before there is a URL, and not as a blank 400."""
+    with pytest.raises(JiraBadRequest) as caught:
+        operation(issue)
+    assert caught.value.status is None
+    assert not caught.value.is_blank
+
+
+def test_bodies() -> None:
+    """A write carries the link in Jira's form, with the globalId only where there is one."""
+    content = {"object": {"url": "https://example.com/1", "title": "One"}}
+    bodies = [
+        protocol.upsert("2", "PROJ-1", LINK, "g").body,
+        protocol.upsert("2", "PROJ-1", LINK, None).body,
+        protocol.update("2", "PROJ-1", 7, LINK, "g").body,
+        protocol.list_links("2", "PROJ-1").body,
+    ]
+    assert [body and orjson.loads(body) for body in bodies] == [
+        {"globalId": "g", **content},
+        content,
+        {"globalId": "g", **content},
+        None,
+    ]
+
+
+def test_repeatable() -> None:
+    """Only a POST without a globalId would leave more when it is sent twice."""
+    assert all(operation("PROJ-1").is_repeatable for operation in OPERATIONS)
+    assert not protocol.upsert("2", "PROJ-1", LINK, None).is_repeatable
+
+
+# --- what comes back -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("status", "created"), [(201, True), (200, False)])
+def test_written(status: int, created: bool) -> None:
+    """A POST's answer tells the id, the key in `self`, and whether the link is new."""
+    body = orjson.dumps({"id": 10000, "self": SELF, "more": 1})
+    request = protocol.upsert("2", "10042", LINK, "g")
+    assert protocol.decipher(request, status, {}, body, NOW) == Written(10000, "PROJ-1", created)
+
+
+def test_found() -> None:
+    """A link is read with its globalId, its issue from `self`, and empty parts as none."""
+    document = {
+        "id": 10000,
+        "self": SELF.replace("PROJ-1", "NEW-9"),
+        "globalId": "g",
+        "application": {},
+        "object": {"url": "https://example.com/1", "title": "One", "icon": {}, "status": {"icon": {}}},
+        "tomorrow": True,
+    }
+    request = protocol.get_by_global_id("2", "PROJ-1", "g")
+    found = protocol.decipher(request, 200, {}, orjson.dumps(document), NOW)
+    assert found == RemoteLink(10000, "NEW-9", found.link, "g")
+    assert found.link.digest == LINK.digest
+
+
+@pytest.mark.parametrize("address", ["", "https://jira.example/somewhere", SELF.replace("PROJ-1", "a%2Fb")])
+def test_self_that_names_no_issue(address: str) -> None:
+    """Where `self` names no issue, the link is taken to be of the one that was asked for."""
+    body = orjson.dumps({"id": 1, "self": address})
+    request = protocol.upsert("2", "PROJ-1", LINK, "g")
+    assert protocol.decipher(request, 200, {}, body, NOW).issue == "PROJ-1"
+
+
+def test_listed() -> None:
+    """A listing gives each link, those without a globalId too."""
+    links = [{"id": n, "self": SELF, "object": {"url": "https://a.example", "title": "A"}} for n in (1, 2)]
+    found = protocol.decipher(protocol.list_links("2", "PROJ-1"), 200, {}, orjson.dumps(links), NOW)
+    assert [(remote.id, remote.global_id) for remote in found] == [(1, None), (2, None)]
+
+
+@pytest.mark.parametrize(
+    "request_", [protocol.update("2", "P-1", 7, LINK, "g"), protocol.delete("2", "P-1", 7)]
+)
+def test_nothing(request_: protocol.Request[None]) -> None:
+    """204 without a body is success where nothing is given back."""
+    protocol.decipher(request_, 204, {}, b"", NOW)
+    assert isinstance(failure(200, b"", request=request_), JiraUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, JiraBadRequest),
+        (401, JiraUnauthorized),
+        (403, JiraForbidden),
+        (404, JiraNotFound),
+        (405, JiraBadRequest),
+        (407, JiraUnreachable),
+        (408, JiraUnavailable),
+        (413, JiraTooManyLinks),
+        (415, JiraBadRequest),
+        (422, JiraBadRequest),
+        (429, JiraRateLimited),
+        (302, JiraUnavailable),
+        (500, JiraUnavailable),
+        (502, JiraUnavailable),
+        (503, JiraUnavailable),
+        (504, JiraUnavailable),
+        (202, JiraUnavailable),
+    ],
+)
+@pytest.mark.parametrize("body", [b'{"errorMessages":[],"errors":{}}', b""])
+def test_status_to_type(status: int, kind: type[JiraError], body: bytes) -> None:
+    """Each status is raised as its own type, with a body or without."""
+    error = failure(status, body)
+    assert type(error) is kind
+    assert error.status == status
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (200, JiraUnavailable),
+        (302, JiraUnavailable),
+        (400, JiraUnavailable),
+        (401, JiraUnauthorized),
+        (403, JiraUnavailable),
+        (404, JiraUnavailable),
+        (429, JiraRateLimited),
+        (503, JiraUnavailable),
+    ],
+)
+@pytest.mark.parametrize("page", [b"<html>Log in</html>", b"404 page not found", b"\xff\xfe", b"[]", b"404"])
+def test_pages_of_others(status: int, kind: type[JiraError], page: bytes) -> None:
+    """A proxy's page is never taken for Jira's word on the issue."""
+    assert type(failure(status, page)) is kind
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 404])
+@pytest.mark.parametrize("body", [NO_ISSUE, b"<html>", b""])
+def test_login_failed(status: int, body: bytes) -> None:
+    """A dead token shows in the login's header, whatever the status and the body say."""
+    error = failure(status, body, {"X-Seraph-LoginReason": "AUTHENTICATED_FAILED"})
+    assert type(error) is JiraUnauthorized
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Seraph-LoginReason": "AUTHENTICATION_DENIED"},
+        {"X-Authentication-Denied-Reason": "CAPTCHA_CHALLENGE; login-url=https://jira.example/login.jsp"},
+    ],
+)
+def test_login_denied(headers: dict[str, str]) -> None:
+    """A login that is locked is told apart, since each further try prolongs it."""
+    assert type(failure(403, b"<html>", headers)) is JiraLoginDenied
+
+
+def test_login_that_worked() -> None:
+    """A header that tells of a login that worked changes nothing."""
+    assert type(failure(404, NO_ISSUE, {"X-Seraph-LoginReason": "OK"})) is JiraNotFound
+
+
+def test_scope_mismatch() -> None:
+    """The gateway's own form of a 401 is read, and its message kept."""
+    error = failure(401, b'{"code":401,"message":"Unauthorized; scope does not match"}')
+    assert type(error) is JiraUnauthorized
+    assert error.messages == ("Unauthorized; scope does not match",)
+
+
+def test_rate_limited() -> None:
+    """A 429 tells what to slow down, and for how long at least."""
+    headers = {
+        "Retry-After": "5",
+        "RateLimit-Reason": "jira-per-issue-on-write",
+        "X-RateLimit-Reset": "2026-08-01T12:00:09Z",
+    }
+    error = failure(429, b"", headers)
+    assert (error.retry_after, error.scope) == (9.0, Scope.ISSUE)
+
+
+def test_unavailable_may_say_when() -> None:
+    """Retry-After of a 503 is kept; a limit's reset is not its matter."""
+    error = failure(503, b"", {"retry-after": "12", "X-RateLimit-Reset": "2026-08-01T13:00Z"})
+    assert error.retry_after == 12.0
+
+
+def test_blank() -> None:
+    """A 400 with both collections empty is the collision of two first writes; one with a reason is not."""
+    blank, told = failure(400), failure(400, b'{"errors":{"title":"is required"}}')
+    assert isinstance(blank, JiraBadRequest)
+    assert blank.is_blank
+    assert isinstance(told, JiraBadRequest)
+    assert not told.is_blank
+
+
+def test_message() -> None:
+    """A message says what was done, Jira's reasons and the trace, for people."""
+    body = b'{"errorMessages":["Nope"],"errors":{"title":"is required"}}'
+    error = failure(400, body, {"ATL-TraceId": "abc123"})
+    assert str(error) == "POST PROJ-1 g: 400 Nope; title: is required (trace abc123)"
+    assert (error.messages, error.fields, error.trace) == (("Nope",), {"title": "is required"}, "abc123")
+    assert failure(500, b"", {"x-arequestid": "1x2"}).trace == "1x2"
+
+
+def test_message_is_short() -> None:
+    """Endless reasons are cut, and control characters cannot forge a line of a log."""
+    long = {"errorMessages": ["x\ny" * 10_000] * 500, "errors": {"f" * 5_000: "e" * 5_000}}
+    error = failure(400, orjson.dumps(long))
+    assert len(str(error)) < 2_000
+    assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"errorMessages":"text","errors":[]}',
+        b'{"errorMessages":null,"errors":null,"message":5}',
+        b'{"errorMessages":[1,{}],"errors":{"a":{"b":1}}}',
+        b'{"anything":true}',
+    ],
+)
+def test_odd_collections(body: bytes) -> None:
+    """A reason in an odd form never hides the status."""
+    assert type(failure(404, body)) is JiraNotFound
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b"null", b"", b'{"id":"x","self":1}', b'{"id":1', b'{"id":1,"self":null}']
+)
+def test_success_that_is_none(body: bytes) -> None:
+    """A 200 without what Jira sends may have taken effect, and counts as no answer."""
+    assert type(failure(200, body)) is JiraUnavailable
+
+
+def test_listing_of_another_form() -> None:
+    """One object where an array is expected is no listing."""
+    assert type(failure(200, b"{}", request=protocol.list_links("2", "PROJ-1"))) is JiraUnavailable
