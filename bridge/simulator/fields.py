@@ -1,0 +1,110 @@
+"""The fields of a remote link: what Jira accepts in a body, and how it shows what it kept.
+
+Jira keeps a link as one flat record, and its errors bear that record's names (`iconUrl`).
+Required fields and the limit of globalId:
+https://developer.atlassian.com/cloud/jira/platform/rest/v2/api-group-issue-remote-links/;
+the other limits were observed of Jira Server 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+LONGEST = 255
+"""UTF-16 units, as a Java string counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field: where it stands in the body, and what it must be."""
+
+    name: str
+    path: tuple[str, ...]
+    is_required: bool = False
+    is_limited: bool = False
+    is_url: bool = False
+    kind: type = str
+
+
+FIELDS = (
+    Field("globalId", ("globalId",), is_limited=True),
+    Field("relationship", ("relationship",), is_limited=True),
+    Field("applicationType", ("application", "type"), is_limited=True),
+    Field("applicationName", ("application", "name"), is_limited=True),
+    Field("title", ("object", "title"), is_required=True, is_limited=True),
+    Field("url", ("object", "url"), is_required=True, is_url=True),
+    Field("summary", ("object", "summary")),
+    Field("iconUrl", ("object", "icon", "url16x16"), is_url=True),
+    Field("iconTitle", ("object", "icon", "title")),
+    Field("resolved", ("object", "status", "resolved"), kind=bool),
+    Field("statusIconUrl", ("object", "status", "icon", "url16x16"), is_url=True),
+    Field("statusIconTitle", ("object", "status", "icon", "title")),
+    Field("statusIconLink", ("object", "status", "icon", "link"), is_url=True),
+)
+
+Record = Mapping[str, Any]
+"""A link as Jira keeps it: values by flat name, without those that are null."""
+
+
+def accept(body: object) -> tuple[Record, dict[str, str]]:
+    """The record that the body asks for, and all that is wrong with it by flat name."""
+    values = {field: _at(body, field.path) for field in FIELDS}
+    errors = {field.name: text for field, value in values.items() if (text := _fault(field, value))}
+    return {field.name: value for field, value in values.items() if value not in (None, "")}, errors
+
+
+def show(record: Record) -> dict[str, Any]:
+    """The body that Jira answers with: nulls left out, parts there even when they are empty."""
+    shown: dict[str, Any] = {
+        "application": {},
+        "object": {"icon": {}, "status": {"icon": {}}},
+    }
+    for field in FIELDS:
+        if field.name in record:
+            *parts, last = field.path
+            place = shown
+            for part in parts:
+                place = place[part]
+            place[last] = record[field.name]
+    return shown
+
+
+def _at(body: object, path: tuple[str, ...]) -> object:
+    """What stands there; None when the way is broken by null or nothing, else what breaks it."""
+    for part in path:
+        if not isinstance(body, dict):
+            return body if body is None else _Misplaced(part)
+        body = body.get(part)
+    return body
+
+
+class _Misplaced(str):
+    """Stands for a value below something that is no object."""
+
+    __slots__ = ()
+
+
+def _fault(field: Field, value: object) -> str:
+    """What is wrong with the value, empty when nothing is."""
+    if isinstance(value, _Misplaced) or (value is not None and type(value) is not field.kind):
+        return f"'{field.name}' is not of the right type."
+    if field.is_required and (value is None or not str(value).strip()):
+        return f"'{field.name}' is required."
+    if not isinstance(value, str) or not value:
+        return ""
+    if field.is_limited and len(value.encode("utf-16-le", "surrogatepass")) // 2 > LONGEST:
+        return f"'{field.name}' is longer than {LONGEST} characters."
+    if field.is_url and not _is_web_address(value):
+        return f"'{field.name}' is not a valid http or https URL."
+    return ""
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
