@@ -44,6 +44,9 @@ RETRY_AFTER_SECONDS = 10
 # A form with the JSON in one field is GitHub's default.
 _MEDIA_TYPES = {"application/json", "application/x-www-form-urlencoded"}
 
+_MEDIA = {"application/json", "application/x-www-form-urlencoded"}
+"""GitHub's own default is the form, with the JSON in `payload`; what else is in one, its source refuses."""
+
 # https://www.w3.org/TR/trace-context/#traceparent-header; all-zero ids are invalid.
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 

@@ -104,7 +104,7 @@ class Service:
                 jobs.append(await self._ingress(stack, publish))
             self.started.set()
             self._tell("ready", **self.addresses)
-            await self._until(stop, jobs)
+            await self._until(stop, [*jobs, self._drain])
         self._tell("stopped")
 
     async def _until(self, stop: asyncio.Event, jobs: Sequence[Job]) -> None:
@@ -118,10 +118,13 @@ class Service:
 
         tasks = [asyncio.create_task(run(job)) for job in jobs]
         await stop.wait()
-        self._tell("draining")
         await asyncio.wait(tasks)
         for task in tasks:
             task.result()
+
+    async def _drain(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._tell("draining")
 
     # --- ingress -----------------------------------------------------------------------------
 

@@ -1,45 +1,78 @@
-"""temp"""
+"""The simulator's model as the writer sees it, with an eye on writes that change nothing."""
 
-from bridge.model import *
-from bridge.errors import *
+from __future__ import annotations
+
+from typing import TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+
+from bridge.errors import JiraAnswerLost, JiraError, JiraUnreachable
+from bridge.jira import protocol
+from bridge.model import Call, CallKind, Deleted, Found, Link, Listed
 from bridge.ports import Answer
+from bridge.simulator.jira_model import Entry, JiraModel, Request
+
+T = TypeVar("T")
+
+VERSION = "2"
+SITE_URL = "http://jira.example"
 
 
 class JiraOracle:
-    def __init__(self):
-        self.store = {}
-        self.needless = []
+    """Answers calls as the client would report Jira's answers.
+
+    `calls` counts all requests.
+    """
+
+    def __init__(self) -> None:
+        self.model = JiraModel(projects=["PROJ"])
         self.calls = 0
-        self.next = 1
 
-    def links(self):
-        return {k: v[1] for k, v in self.store.items()}
+    @property
+    def needless(self) -> list[Entry]:
+        """The lines of history that tell of no change."""
+        return [entry for entry in self.model.history if entry.needless]
 
-    def ask(self, call, *, is_applied, is_lost):
+    def links(self) -> dict[tuple[str, str], Link]:
+        """All links that stand, by issue and globalId."""
+        return {
+            (found["issue"], found["globalId"]): Link.model_validate(found["body"])
+            for found in self.model.links()
+        }
+
+    def ask(self, call: Call, *, is_applied: bool, is_lost: bool) -> Answer:
+        """Do the call, or lose it on the way there or back."""
         self.calls += 1
         if not is_applied:
-            return JiraUnreachable("x")
-        a = self._do(call)
-        return JiraAnswerLost("x") if is_lost else a
+            return JiraUnreachable("the request never left")
+        try:
+            answer = self._do(call)
+        except JiraError as error:
+            answer = error
+        return JiraAnswerLost("the answer was lost") if is_lost else answer
 
-    def _do(self, call) -> Answer:
-        k = (call.key.issue, call.key.global_id)
-        if call.kind in (CallKind.CREATE, CallKind.UPDATE):
-            old = self.store.get(k)
-            if old and old[1].normal == call.link.normal:
-                self.needless.append(call)
-            i = old[0] if old else self.next
-            self.next += 1
-            self.store[k] = (i, call.link)
-            return Written(i, call.key.issue, not old)
-        if call.kind is CallKind.DELETE:
-            return Deleted() if self.store.pop(k, None) else JiraNotFound("x", status=404)
-        if call.kind is CallKind.LOOK_UP:
-            return (
-                Found(RemoteLink(k in self.store and self.store[k][0], k[0], self.store[k][1], k[1]))
-                if k in self.store
-                else JiraNotFound("x", status=404)
-            )
-        return Listed(
-            tuple(RemoteLink(v[0], q[0], v[1], q[1]) for q, v in self.store.items() if q[0] == k[0])
-        )
+    def _do(self, call: Call) -> Answer:
+        _, issue, global_id = call.key
+        match call.kind:
+            case CallKind.CREATE | CallKind.UPDATE if call.link is not None:
+                return self._send(protocol.upsert(VERSION, issue, call.link, global_id))
+            case CallKind.DELETE:
+                self._send(protocol.delete_by_global_id(VERSION, issue, global_id))
+                return Deleted()
+            case CallKind.LOOK_UP:
+                return Found(self._send(protocol.get_by_global_id(VERSION, issue, global_id)))
+            case _:
+                return Listed(tuple(self._send(protocol.list_links(VERSION, issue))))
+
+    def _send(self, request: protocol.Request[T]) -> T:
+        """Through both ends of the wire: the client's own request and reading, the model between."""
+        url = urlsplit(request.path)
+        _, issue, _ = url.path.rsplit("/", 2)
+        query = parse_qs(url.query, keep_blank_values=True)
+        global_id = query["globalId"][0] if "globalId" in query else None
+        asked = Request(request.method, issue, None, global_id, request.body, f"{SITE_URL}/rest/api/{VERSION}")
+        reply = self.model.answer(asked, 0.0)
+        body = b"" if reply.body is None else orjson.dumps(reply.body)
+        headers = {"Content-Type": "application/json", **reply.headers}
+        return protocol.decipher(request, reply.status, headers, body, 0.0)
