@@ -22,6 +22,20 @@ class Fate(StrEnum):
     DROPPED = "dropped"
 
 
+class Login(StrEnum):
+    """How Jira takes credentials: it checks them, or refuses even the right ones in one of its ways.
+
+    `hidden`: an issue is answered as to anybody, 404, and only a header tells of the dead token.
+    `denied`: a CAPTCHA is wanted. `unscoped`: the gateway misses a scope of the token.
+    """
+
+    CHECKED = "checked"
+    FAILED = "failed"
+    HIDDEN = "hidden"
+    DENIED = "denied"
+    UNSCOPED = "unscoped"
+
+
 @dataclass(config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
 class Knobs:
     """What may be turned while the simulator runs.
@@ -34,6 +48,7 @@ class Knobs:
         rate_dropped: share of requests whose connection closes before they are applied.
         is_down: every request is answered with 503.
         retry_after: seconds that a 503, and a 429 by chance, asks for.
+        login: how credentials are taken.
         is_delete_typed: a DELETE without a JSON content type gets 415, as on Cloud, not done.
     """
 
@@ -44,6 +59,7 @@ class Knobs:
     rate_dropped: Rate = 0.0
     is_down: bool = False
     retry_after: Seconds = 1.0
+    login: Login = Login.CHECKED
     is_delete_typed: bool = False
 
     @model_validator(mode="after")

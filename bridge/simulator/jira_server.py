@@ -23,8 +23,8 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from bridge.simulator import rate_limit
-from bridge.simulator.faults import KNOBS, Fate, Knobs
-from bridge.simulator.jira_model import JiraModel, Reply, Request, refusal
+from bridge.simulator.faults import KNOBS, Fate, Knobs, Login
+from bridge.simulator.jira_model import NO_ISSUE, JiraModel, Reply, Request, refusal
 from bridge.simulator.page import render
 
 CALLS_KEPT = 10_000
@@ -36,6 +36,10 @@ _SERVER_ERRORS = (500, 502, 503, 504)
 _JSON = "application/json"
 _PAGE_POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 _BAD_LOGIN = {"X-Seraph-LoginReason": "AUTHENTICATED_FAILED"}
+_LOGIN_DENIED = {
+    "X-Seraph-LoginReason": "AUTHENTICATION_DENIED",
+    "X-Authentication-Denied-Reason": "CAPTCHA_CHALLENGE",
+}
 
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 AfterApply = Callable[[str, str], Awaitable[None]]
@@ -169,9 +173,20 @@ class JiraServer:
         given = request.headers.get("Authorization")
         if given is None and not self._is_anonymous_allowed:
             return _refuse(401, "You are not authenticated.", {"WWW-Authenticate": "Basic"})
-        if given is not None and not self._is_accepted(given):
-            return _refuse(401, "The credentials are not valid.", _BAD_LOGIN)
-        return await handler(request)
+        if given is None or (self.knobs.login is Login.CHECKED and self._is_accepted(given)):
+            return await handler(request)
+        return self._bad_login(request)
+
+    def _bad_login(self, request: web.Request) -> web.Response:
+        match self.knobs.login:
+            case Login.DENIED:
+                return _refuse(403, "A CAPTCHA is to be solved.", _LOGIN_DENIED)
+            case Login.UNSCOPED:
+                said = {"code": 401, "message": "Unauthorized; scope does not match"}
+                return _response(Reply(401, {}, said))
+            case Login.HIDDEN if "issue" in request.match_info:
+                return _refuse(404, NO_ISSUE, _BAD_LOGIN)
+        return _refuse(401, "The credentials are not valid.", _BAD_LOGIN)
 
     def _is_accepted(self, authorization: str) -> bool:
         scheme, _, credentials = authorization.partition(" ")

@@ -32,6 +32,7 @@ from bridge.errors import (
 from bridge.jira.auth import Anonymous, Auth, Basic, Bearer
 from bridge.jira.client import JiraClient
 from bridge.model import Link
+from bridge.simulator.faults import Knobs, Login
 from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.jira_server import JiraServer
 
@@ -226,6 +227,27 @@ async def test_wrong_credentials(server: JiraServer, auth: Auth) -> None:
     async with JiraClient(server.url, auth, attempts=1) as jira:
         with pytest.raises(JiraUnauthorized):
             await jira.list_links("PROJ-1")
+
+
+@pytest.mark.parametrize(
+    ("login", "kind"),
+    [
+        (Login.FAILED, JiraUnauthorized),
+        (Login.HIDDEN, JiraUnauthorized),
+        (Login.UNSCOPED, JiraUnauthorized),
+        (Login.DENIED, JiraLoginDenied),
+    ],
+)
+async def test_token_dies(server: JiraServer, login: Login, kind: type[JiraError]) -> None:
+    """However Jira says that a token is dead, it is no word on the issue, and a probe says it too."""
+    async with JiraClient(server.url, BASIC, attempts=4) as jira:
+        server.knobs = Knobs(login=login)
+        for ask in (jira.list_links("PROJ-1"), jira.probe()):
+            with pytest.raises(JiraError) as caught:
+                await ask
+            assert type(caught.value) is kind
+        server.knobs = Knobs()
+        await jira.probe()
 
 
 def _texts(most: int) -> st.SearchStrategy[str]:
