@@ -327,7 +327,7 @@ class JiraModel:
         return number
 
     def _named(self, global_id: str, issue: Issue) -> list[int]:
-        numbers = issue.of_global_id(global_id) if global_id else []
+        numbers = issue.of_global_id(global_id)
         if not numbers:
             raise _Refused(404, NO_LINK)
         return numbers

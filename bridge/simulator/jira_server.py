@@ -147,7 +147,7 @@ class JiraServer:
         except ConnectionError:  # the client left before its body was here
             answer = web.Response(status=400)
         finally:
-            self.calls.append(Call(request.method, _sendable(request.raw_path), status, time.time()))
+            self.calls.append(Call(request.method, request.raw_path, status, time.time()))
             self.counts[f"{request.method} {status}"] += 1
         return answer
 
@@ -191,7 +191,7 @@ class JiraServer:
     def _is_accepted(self, authorization: str) -> bool:
         scheme, _, credentials = authorization.partition(" ")
         wanted = self._accepted.get(scheme.lower(), "")
-        return bool(wanted) and compare_digest(_sendable(credentials.strip()).encode(), wanted.encode())
+        return bool(wanted) and compare_digest(_octets(credentials.strip()), _octets(wanted))
 
     # --- Jira ------------------------------------------------------------------------------
 
@@ -268,9 +268,9 @@ def _global_id(raw_path: str) -> str | None:
     return query.get("globalId", [None])[0]
 
 
-def _sendable(text: str) -> str:
-    """The text with what was no UTF-8 on the wire made visible, so that it can be encoded again."""
-    return text.encode("utf-8", "backslashreplace").decode()
+def _octets(header: str) -> bytes:
+    """A header's value as on the wire, where it need not be UTF-8."""
+    return header.encode("utf-8", "surrogateescape")
 
 
 def _response(reply: Reply) -> web.Response:

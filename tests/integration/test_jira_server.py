@@ -148,6 +148,19 @@ async def test_credentials(
     assert (got, answer.headers.get("X-Seraph-LoginReason")) == (status, reason)
 
 
+async def test_credentials_that_are_no_text(server: JiraServer) -> None:
+    """Bytes that are not UTF-8 are wrong credentials like others."""
+    url = urlsplit(server.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    head = f"GET {LINKS} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer "
+    writer.write(head.encode() + b"\xff\xfe\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"X-Seraph-LoginReason: AUTHENTICATED_FAILED" in answer
+
+
 async def test_anonymous_requests_may_be_allowed() -> None:
     """Then no credentials will do, wrong ones still not, and nobody is nobody."""
     model = JiraModel(projects=["DEMO"])

@@ -384,6 +384,14 @@ def test_an_issue_moves_only_to_a_free_key(jira: JiraModel) -> None:
         jira.move_issue("OPS-7", "DEMO-1")
 
 
+@pytest.mark.parametrize("key", ["ops-7", "DEMO-0", "no key"])
+def test_an_issue_is_made_once_and_under_a_key(jira: JiraModel, key: str) -> None:
+    """A taken key, in any case, and what is no key are refused; naming one twice at the start is not."""
+    with pytest.raises(ValueError, match="is no issue key, or is taken"):
+        jira.add(key)
+    assert [issue.key for issue in JiraModel(issues=["OPS-7", "ops-7"]).issues] == ["OPS-7"]
+
+
 def test_a_deleted_issue_stays_away(jira: JiraModel) -> None:
     """Its links go with it, and a whole project does not make it up again."""
     number = ask(jira, "POST", body=link()).body["id"]
