@@ -116,10 +116,6 @@ class Jira(Protocol):
         """Read all links of the issue."""
         ...
 
-    async def probe(self) -> None:
-        """Ask who we are; returns when the credentials are accepted."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class Item:

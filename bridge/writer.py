@@ -159,7 +159,7 @@ class Writer:
     async def _react(self, call: Call, error: JiraError) -> None:
         site = call.key.site
         if isinstance(error, JiraUnauthorized):
-            self._halt(site, error)
+            self._halt(call, error)
         elif isinstance(error, JiraRateLimited):
             until = self.clock() + (error.retry_after or UNTIMED_WAIT)
             self._schedule.hold(call.key, call.kind, error.scope, until)
@@ -167,23 +167,27 @@ class Writer:
         elif rejects(self._reasons.get(call.key), call, error):
             await self.bury(call, error)
 
-    def _halt(self, site: str, error: JiraUnauthorized) -> None:
-        if site in self._probes:
-            return
-        self._schedule.halt(site)
-        self.observe("site_halted", site=site, code=error.code, error=str(error))
-        self._probes[site] = asyncio.create_task(self._probe(site, error))
+    def _halt(self, call: Call, error: JiraUnauthorized) -> None:
+        site = call.key.site
+        if site not in self._probes:
+            self._schedule.halt(site)
+            self.observe("site_halted", site=site, code=error.code, error=str(error))
+            self._probes[site] = asyncio.create_task(self._probe(call, error))
 
-    async def _probe(self, site: str, error: JiraError) -> None:
-        """Ask until the credentials are accepted; then the site goes on by itself."""
-        while True:
+    async def _probe(self, call: Call, error: JiraError) -> None:
+        """Read the link until Jira answers as to somebody it knows; then the site goes on by itself.
+
+        Any other read could need a scope that the token for links does not have.
+        """
+        site, issue, global_id = call.key
+        while error.status is None or isinstance(error, JiraUnauthorized):
             await asyncio.sleep(PROBE_SECONDS_DENIED if isinstance(error, JiraLoginDenied) else PROBE_SECONDS)
             try:
-                await self.sites[site].probe()
+                await self.sites[site].get_by_global_id(issue, global_id)
             except JiraError as again:
                 error = again
-                continue
-            break
+            else:
+                break
         self._schedule.resume(site)
         del self._probes[site]
         self.observe("site_resumed", site=site)

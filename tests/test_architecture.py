@@ -77,7 +77,7 @@ def test_there_is_something_to_look_at() -> None:
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_imports_point_one_way(module: str) -> None:
-    """model and errors know nobody, ports know them, rooms know those three, and so on up."""
+    """Words know nobody, ports know the words, rooms know ports and words, and so on up."""
     found = own(module)
     base = {"bridge.model", "bridge.errors"}
     if module in base:

@@ -28,7 +28,7 @@ from bridge.errors import (
     JiraUnreachable,
 )
 from bridge.jira import protocol
-from bridge.jira.auth import Anonymous, Auth
+from bridge.jira.auth import Auth
 from bridge.model import Link, RemoteLink, Written
 
 T = TypeVar("T")
@@ -148,11 +148,6 @@ class JiraClient:
     async def delete(self, issue: str, link_id: int) -> None:
         """Delete the link of that id."""
         await self._ask(protocol.delete(self._version, issue, link_id))
-
-    async def probe(self) -> None:
-        """Ask who we are, or when we are nobody what the server is; returns when it answers so."""
-        question = protocol.server_info if isinstance(self._auth, Anonymous) else protocol.myself
-        await self._ask(question(self._version))
 
     async def _ask(self, request: protocol.Request[T]) -> T:
         attempts = AsyncRetrying(

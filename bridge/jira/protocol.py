@@ -165,16 +165,6 @@ def delete(version: str, issue: str, link_id: int) -> Request[None]:
     )
 
 
-def myself(version: str) -> Request[None]:
-    """Ask who we are: fails when the credentials do. Scoped tokens need `read:jira-user` for it."""
-    return Request("GET", "myself", f"/rest/api/{version}/myself", frozenset({200}), _nothing)
-
-
-def server_info(version: str) -> Request[None]:
-    """Ask what this server is, which anybody may."""
-    return Request("GET", "serverInfo", f"/rest/api/{version}/serverInfo", frozenset({200}), _nothing)
-
-
 def _path(version: str, issue: str) -> str:
     """Raises JiraBadRequest for what is no key: pasted, it could lead to another resource."""
     if not _ISSUE.fullmatch(issue):

@@ -59,7 +59,6 @@ OPERATIONS: dict[str, tuple[Operation, bytes]] = {
     "get": (lambda jira: jira.get("PROJ-1", 7), b"GET " + ROOT + b"/7"),
     "update": (lambda jira: jira.update("PROJ-1", 7, LINK, SEED_ID), b"PUT " + ROOT + b"/7"),
     "delete": (lambda jira: jira.delete("PROJ-1", 7), b"DELETE " + ROOT + b"/7"),
-    "probe": (lambda jira: jira.probe(), b"GET /rest/api/2/myself"),
 }
 every_operation = pytest.mark.parametrize(("do", "line"), OPERATIONS.values(), ids=OPERATIONS)
 
@@ -178,7 +177,6 @@ async def server() -> AsyncIterator[JiraServer]:
 async def test_six_operations(server: JiraServer, version: str, auth: Auth) -> None:
     """Create, read in three ways, update in two and delete in two, in both versions."""
     async with JiraClient(server.url, auth, api_version=version, attempts=1) as jira:
-        await jira.probe()
         created = await jira.upsert("PROJ-1", LINK, SEED_ID)
         updated = await jira.upsert("PROJ-1", OTHER, SEED_ID)
         assert (created.created, updated.created) == (True, False)
@@ -239,15 +237,14 @@ async def test_wrong_credentials(server: JiraServer, auth: Auth) -> None:
     ],
 )
 async def test_token_dies(server: JiraServer, login: Login, kind: type[JiraError]) -> None:
-    """However Jira says that a token is dead, it is no word on the issue, and a probe says it too."""
+    """However Jira says that a token is dead, it is no word on the issue."""
     async with JiraClient(server.url, BASIC, attempts=4) as jira:
         server.knobs = Knobs(login=login)
-        for ask in (jira.list_links("PROJ-1"), jira.probe()):
-            with pytest.raises(JiraError) as caught:
-                await ask
-            assert type(caught.value) is kind
+        with pytest.raises(JiraError) as caught:
+            await jira.list_links("PROJ-1")
+        assert type(caught.value) is kind
         server.knobs = Knobs()
-        await jira.probe()
+        assert await jira.list_links("PROJ-1") == []
 
 
 def _texts(most: int) -> st.SearchStrategy[str]:
@@ -325,14 +322,13 @@ async def test_below_a_path(path: str) -> None:
 
 
 async def test_anonymous(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Who is nobody sends no credentials, not even those of ~/.netrc, and probes what nobody may ask."""
+    """Who is nobody sends no credentials, not even those of ~/.netrc."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    async with scripted(answer(200, b"{}"), auth=Anonymous()) as (jira, wire, _):
-        await jira.probe()
-    assert wire.requests[0].startswith(b"GET /rest/api/2/serverInfo HTTP/1.1")
+    async with scripted(answer(200, b"[]"), auth=Anonymous()) as (jira, wire, _):
+        await jira.list_links("PROJ-1")
     assert b"authorization" not in wire.headers()
 
 

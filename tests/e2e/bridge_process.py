@@ -38,7 +38,15 @@ class WorkerProcess:
     def start(self) -> None:
         """Start it; what it did before it was killed stands in the ledger."""
         arguments = ["--kafka", self.kafka, "--topic", self.topic, "--group", self.group, "--jira", self.jira]
-        arguments += ["--jira-limit", "none", "--ledger", f"sqlite:///{self.ledger}", "--port", "0", *self.flags]
+        arguments += [
+            "--jira-limit",
+            "none",
+            "--ledger",
+            f"sqlite:///{self.ledger}",
+            "--port",
+            "0",
+            *self.flags,
+        ]
         environ = {**os.environ, "E2E_JIRA": f"basic:{AUTH}", "BRIDGE_LOG__LEVEL": "info"}
         with (self.folder / "worker.log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -293,11 +293,13 @@ async def test_offsets_are_committed_for_those_who_watch_lag(real_kafka: Cluster
 
 
 async def test_a_group_is_left_at_a_stop(real_kafka: Cluster) -> None:
-    """Who stops leaves at once: the next one need not wait for the session's end."""
+    """Who stops leaves at once, and nothing of it goes on: the next one need not wait for the session's end."""
     topic, group, book = await create_topic(real_kafka, 2), a_group(), Book()
+    before = asyncio.all_tasks()
     async with working(real_kafka, topic, group, book) as first:
         await eventually(lambda: first.assigned() == 2)
         await first.leave()
+        assert asyncio.all_tasks() == before
     async with working(real_kafka, topic, group, book) as second:
         await eventually(lambda: second.assigned() == 2, seconds=SESSION_MS / 1000 / 2)
 
@@ -338,6 +340,8 @@ async def test_a_worker_without_partitions_takes_over(real_kafka: Cluster) -> No
             await eventually(lambda: standby.assigned() == 1)
             await publish(real_kafka, topic, "a")
             await eventually(lambda: book.values == ["a"])
+            # It was polling while it was given a partition that has no committed offset.
+            assert "consumer_rebuilt" not in standby.states()
 
 
 async def test_aborted_transactions_are_not_seen_and_move_the_position(real_kafka: Cluster) -> None:

@@ -50,15 +50,22 @@ async def test_many_records_go_out_together(real_kafka: Cluster) -> None:
 
 
 async def test_a_client_that_was_closed_is_replaced(embedded_broker: Cluster) -> None:
-    """One failed publish is the last: a client that will never send again is not kept."""
+    """One failed publish is the last: a client that will never send again is not kept.
+
+    Whoever is late to meet its failure does not take the new one down.
+    """
     async with producer(embedded_broker) as send:
         await send("events", b"k", b"a", [])
-        assert send._client is not None
-        await send._client.stop()
+        old = send._client
+        assert old is not None
+        await old.stop()
         with pytest.raises(KafkaUnavailable, match="ProducerClosed") as raised:
             await send("events", b"k", b"b", [])
         assert isinstance(raised.value.__cause__, ProducerClosed)
         await send("events", b"k", b"c", [])
+        new = send._client
+        await send._failed(old, ProducerClosed())
+        assert send._client is new is not old
 
 
 async def test_a_broker_that_comes_later_is_found() -> None:

@@ -63,7 +63,8 @@ class JiraOracle:
             case CallKind.LOOK_UP:
                 return Found(self._send(protocol.get_by_global_id(VERSION, issue, global_id)))
             case _:
-                return Listed(tuple(self._send(protocol.list_links(VERSION, issue))))
+                found = self._send(protocol.list_links(VERSION, issue))
+                return Listed(tuple(found))
 
     def _send(self, request: protocol.Request[T]) -> T:
         """Through both ends of the wire: the client's own request and reading, the model between."""
@@ -71,7 +72,8 @@ class JiraOracle:
         _, issue, _ = url.path.rsplit("/", 2)
         query = parse_qs(url.query, keep_blank_values=True)
         global_id = query["globalId"][0] if "globalId" in query else None
-        asked = Request(request.method, issue, None, global_id, request.body, f"{SITE_URL}/rest/api/{VERSION}")
+        root = f"{SITE_URL}/rest/api/{VERSION}"
+        asked = Request(request.method, issue, None, global_id, request.body, root)
         reply = self.model.answer(asked, 0.0)
         body = b"" if reply.body is None else orjson.dumps(reply.body)
         headers = {"Content-Type": "application/json", **reply.headers}

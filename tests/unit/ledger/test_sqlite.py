@@ -123,7 +123,9 @@ def test_a_move_is_learnt_from_the_answers_own_key(tables: SqliteTables) -> None
 
 def test_old_tombstones_and_entries_are_pruned(tables: SqliteTables) -> None:
     """A settled tombstone goes once no older event can come; one that is pending stays."""
-    pending = tables.merge([item(1, "PROJ-1", action=Action.DELETE, title=None)], "one", read(0, 1), NOW).pending
+    pending = tables.merge(
+        [item(1, "PROJ-1", action=Action.DELETE, title=None)], "one", read(0, 1), NOW
+    ).pending
     assert tables.prune(0.0, NOW + 1) == 0
     (call,) = tables.turn([], [pending[0].key], NOW).calls
     tables.turn([Settled(call, Deleted(), NOW, 1.0)], [], NOW)

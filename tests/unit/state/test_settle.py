@@ -124,7 +124,8 @@ def test_a_lost_answer_leaves_the_row_unsure(error: JiraError) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [JiraForbidden("-"), JiraTooManyLinks("-"), JiraNotFound("-"), JiraBadRequest("-", messages=("no",))]
+    "error",
+    [JiraForbidden("-"), JiraTooManyLinks("-"), JiraNotFound("-"), JiraBadRequest("-", messages=("no",))],
 )
 def test_what_would_fail_again_is_rejected(error: JiraError) -> None:
     """The row stands aside with its reason; nothing else waits for it."""

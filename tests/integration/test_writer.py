@@ -1,0 +1,207 @@
+"""The writer against a real ledger and a Jira over HTTP: halts, limits, refusals, lost answers, moves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import bridge.writer
+from bridge.errors import JiraError
+from bridge.jira.auth import Basic
+from bridge.jira.client import JiraClient
+from bridge.ledger.sqlite import SqliteLedger
+from bridge.model import Action, Call, Change, Link, Outcome, Phase, Row, Subject, Version
+from bridge.ports import Item
+from bridge.simulator.faults import Knobs, Login
+from bridge.simulator.jira_model import JiraModel, Permission
+from bridge.simulator.jira_server import JiraServer
+from bridge.state.schedule import Allowance
+from bridge.writer import Writer
+from tests.brokers import eventually
+
+SITE = "main"
+
+
+@dataclass
+class Desk:
+    """A writer at work, and hands to give it wishes."""
+
+    jira: JiraServer
+    ledger: SqliteLedger
+    writer: Writer
+    buried: list[tuple[Call, JiraError]] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
+    time: int = 0
+
+    async def wish(self, *issues: str, title: str | None, link: int = 1, is_set: bool = False) -> Outcome:
+        """Merge a change that is newer than all before."""
+        self.time += 1
+        action = Action.SET if is_set else Action.UPSERT if title else Action.DELETE
+        content = (
+            Link.model_validate({"object": {"url": "https://ci.example", "title": title}}) if title else None
+        )
+        version = Version(0, self.time, 0, self.time, self.time)
+        change = Change(action, Subject(SITE, f"g{link}"), issues, content, version, f"//ci e{self.time}")
+        merged = await self.ledger.merge([Item(change.event, (change,))], "group", [], time.time())
+        self.writer.offer(merged.pending)
+        return merged.outcomes[0]
+
+    async def rows(self) -> dict[str, Row]:
+        return {row.key.issue: row for row in await self.ledger.rows()}
+
+    async def settled(self) -> None:
+        async def nothing_waits() -> bool:
+            return not self.writer.waiting and not await self.ledger.pending()
+
+        await eventually(nothing_waits)
+
+    def titles(self) -> dict[str, str]:
+        return {link["issue"]: link["body"]["object"]["title"] for link in self.jira.model.links()}
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    monkeypatch.setattr(bridge.writer, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr("bridge.state.settle.BACKOFF_BASE", 0.02)
+    stop = asyncio.Event()
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
+    async with (
+        JiraServer(JiraModel(projects=["PROJ", "NEW", "SECRET"])) as jira,
+        JiraClient(jira.url, Basic("demo@example.com", "demo"), attempts=1) as client,
+    ):
+
+        async def bury(call: Call, error: JiraError) -> None:
+            found.buried.append((call, error))
+
+        writer = Writer(
+            ledger=ledger,
+            sites={SITE: client},
+            allowances={SITE: Allowance()},
+            bury=bury,
+            observe=lambda state, **_: found.states.append(state),
+            clock=time.time,
+            jitter=lambda: 1.0,
+        )
+        found = Desk(jira, ledger, writer)
+        running = asyncio.create_task(writer.run(stop))
+        try:
+            yield found
+        finally:
+            stop.set()
+            await running
+            await ledger.close()
+
+
+async def test_an_unchanged_link_costs_no_call(desk: Desk) -> None:
+    """A newer event with the same content is merged, and Jira hears nothing of it."""
+    await desk.wish("PROJ-1", title="A")
+    await desk.settled()
+    calls = len(desk.jira.calls)
+    assert await desk.wish("PROJ-1", title="A") is Outcome.UNCHANGED
+    await desk.settled()
+    assert len(desk.jira.calls) == calls
+
+
+async def test_a_link_comes_changes_and_goes(desk: Desk) -> None:
+    """Create, update and delete, and a delete of what was never there."""
+    await desk.wish("PROJ-1", title="A")
+    await desk.settled()
+    await desk.wish("PROJ-1", title="B")
+    await desk.settled()
+    assert desk.titles() == {"PROJ-1": "B"}
+    await desk.wish("PROJ-1", title=None)
+    await desk.wish("PROJ-2", title=None, link=2)
+    await desk.settled()
+    assert desk.titles() == {}
+
+
+@pytest.mark.parametrize("login", [Login.FAILED, Login.HIDDEN, Login.UNSCOPED])
+async def test_a_dead_token_halts_and_goes_on_by_itself(desk: Desk, login: Login) -> None:
+    """While the credentials are refused nothing is rejected; once they are accepted all is written."""
+    desk.jira.knobs = Knobs(login=login)
+    for number in range(1, 6):
+        await desk.wish(f"PROJ-{number}", title="A", link=number)
+    await eventually(lambda: "site_halted" in desk.states)
+    assert desk.buried == []
+    desk.jira.knobs = Knobs()
+    await desk.settled()
+    assert len(desk.titles()) == 5
+    assert "site_resumed" in desk.states
+
+
+async def test_one_projects_403_is_that_projects(desk: Desk) -> None:
+    """A refused row is told and stands aside; other projects go on, and a redelivery tries again."""
+    desk.jira.model.denied["SECRET"] = {Permission.LINK}
+    await desk.wish("SECRET-1", title="A")
+    await desk.wish("PROJ-1", title="A", link=2)
+    await eventually(lambda: len(desk.buried) == 1)
+    await desk.settled()
+    assert desk.titles() == {"PROJ-1": "A"}
+    row = (await desk.rows())["SECRET-1"]
+    assert (row.phase, row.reason) == (Phase.REJECTED, "jira_forbidden")
+    desk.jira.model.denied.clear()
+    await desk.wish("SECRET-1", title="A")
+    await desk.settled()
+    assert desk.titles() == {"PROJ-1": "A", "SECRET-1": "A"}
+
+
+async def test_lost_answers_are_looked_up(desk: Desk) -> None:
+    """With half of all answers lost, everything is written in the end, and nothing twice."""
+    desk.jira.knobs = Knobs(rate_lost=0.5)
+    for turn in ("A", "B"):
+        for number in range(1, 11):
+            await desk.wish(f"PROJ-{number}", title=turn, link=number)
+    await desk.settled()
+    assert set(desk.titles().values()) == {"B"}
+    assert not [entry for entry in desk.jira.model.history if entry.needless]
+
+
+async def test_outages_and_429_are_waited_out(desk: Desk) -> None:
+    """5xx, 429 and dropped connections put rows off, and reject none."""
+    desk.jira.knobs = Knobs(rate_5xx=0.1, rate_429=0.1, rate_dropped=0.1, retry_after=0.05)
+    for number in range(1, 21):
+        await desk.wish(f"PROJ-{number}", title="A", link=number)
+    await desk.settled()
+    assert len(desk.titles()) == 20
+    assert desk.buried == []
+
+
+async def test_a_moved_issue_keeps_its_link(desk: Desk) -> None:
+    """An issue moves, and its object names it by the new key: the link is one, and is not deleted."""
+    await desk.wish("PROJ-1", title="A", is_set=True)
+    await desk.settled()
+    desk.jira.model.move_issue("PROJ-1", "NEW-1")
+    await desk.wish("NEW-1", title="B", is_set=True)
+    await desk.settled()
+    assert desk.titles() == {"NEW-1": "B"}
+    assert list(await desk.rows()) == ["NEW-1"]
+    assert not [entry for entry in desk.jira.model.history if entry.action == "deleted"]
+
+
+async def test_a_deleted_issue_is_told(desk: Desk) -> None:
+    """A link whose issue is gone is rejected with that reason, not counted as deleted."""
+    await desk.wish("PROJ-1", title="A")
+    await desk.settled()
+    desk.jira.model.delete_issue("PROJ-1")
+    await desk.wish("PROJ-1", title=None)
+    await eventually(lambda: len(desk.buried) == 1)
+    await desk.settled()
+    row = (await desk.rows())["PROJ-1"]
+    assert (row.phase, row.reason) == (Phase.REJECTED, "jira_not_found")
+
+
+async def test_a_link_deleted_by_hand_is_deleted(desk: Desk) -> None:
+    """Somebody was faster: the list of the issue's links says that the delete is done."""
+    await desk.wish("PROJ-1", title="A")
+    await desk.settled()
+    (link,) = desk.jira.model.links()
+    del desk.jira.model.find("PROJ-1").links[link["id"]]  # type: ignore[union-attr]
+    await desk.wish("PROJ-1", title=None)
+    await desk.settled()
+    assert (await desk.rows())["PROJ-1"].phase is Phase.SETTLED
+    assert desk.buried == []
