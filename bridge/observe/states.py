@@ -150,12 +150,6 @@ STATES: dict[str, State] = {
     # --- events and links ------------------------------------------------------------------
     "event": State(Level.DEBUG, "What became of an event.", _counter("events", "outcome", "reason", "kind")),
     "link": State(Level.DEBUG, "What became of a link.", _counter("links", "site", "outcome", "reason")),
-    "future": State(
-        Level.WARNING,
-        "An event is dated further ahead than the allowed skew, and was rejected.",
-        _counter("future_events", "kind"),
-        "Correct the clock of the machine that the event comes from.",
-    ),
     "pruned": State(Level.DEBUG, "Old journal entries and tombstones have been dropped."),
     "backlog": State(
         Level.DEBUG,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -34,8 +34,8 @@ class Desk:
     jira: JiraServer
     ledger: SqliteLedger
     writer: Writer
-    buried: list[tuple[Call, JiraError]] = field(default_factory=list)
-    states: list[str] = field(default_factory=list)
+    buried: list[tuple[Call, JiraError]]
+    states: list[str]
     time: int = 0
 
     async def wish(self, *issues: str, title: str | None, link: int = 1, is_set: bool = False) -> Outcome:
@@ -52,15 +52,19 @@ class Desk:
         return merged.outcomes[0]
 
     async def rows(self) -> dict[str, Row]:
+        """All rows by issue."""
         return {row.key.issue: row for row in await self.ledger.rows()}
 
     async def settled(self) -> None:
+        """Wait until nothing wants a call any more."""
+
         async def nothing_waits() -> bool:
             return not self.writer.waiting and not await self.ledger.pending()
 
         await eventually(nothing_waits)
 
     def titles(self) -> dict[str, str]:
+        """The titles that stand in Jira, by issue."""
         return {link["issue"]: link["body"]["object"]["title"] for link in self.jira.model.links()}
 
 
@@ -74,20 +78,25 @@ async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         JiraServer(JiraModel(projects=["PROJ", "NEW", "SECRET"])) as jira,
         JiraClient(jira.url, Basic("demo@example.com", "demo"), attempts=1) as client,
     ):
+        buried: list[tuple[Call, JiraError]] = []
+        states: list[str] = []
 
         async def bury(call: Call, error: JiraError) -> None:
-            found.buried.append((call, error))
+            buried.append((call, error))
+
+        def observe(state: str, /, **_fields: object) -> None:
+            states.append(state)
 
         writer = Writer(
             ledger=ledger,
             sites={SITE: client},
             allowances={SITE: Allowance()},
             bury=bury,
-            observe=lambda state, **_: found.states.append(state),
+            observe=observe,
             clock=time.time,
             jitter=lambda: 1.0,
         )
-        found = Desk(jira, ledger, writer)
+        found = Desk(jira, ledger, writer, buried, states)
         running = asyncio.create_task(writer.run(stop))
         try:
             yield found

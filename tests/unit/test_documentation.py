@@ -1,0 +1,63 @@
+"""What an operator or a user can meet is written down."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import BridgeError
+from bridge.mapping.builtin import builtin_files
+from bridge.observe.states import STATES
+
+ROOT = Path(__file__).parents[2]
+OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
+STATE_ROWS, CODE_ROWS = OPERATIONS.split("## Codes")
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def errors(kind: type[BridgeError] = BridgeError) -> Iterator[type[BridgeError]]:
+    """The whole tree."""
+    for each in kind.__subclasses__():
+        yield each
+        yield from errors(each)
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_every_state_is_documented(name: str) -> None:
+    """The state's row has its metric and what to do."""
+    (row,) = re.findall(rf"^\| `{name}` \|.*$", STATE_ROWS, re.MULTILINE)
+    metric = STATES[name].metric
+    assert metric is None or metric.name in row
+    assert STATES[name].advice in row
+
+
+@pytest.mark.parametrize("kind", sorted({kind for kind in errors() if kind.advice}, key=lambda k: k.__name__))
+def test_every_code_is_documented(kind: type[BridgeError]) -> None:
+    """The code's row says what to do."""
+    (row,) = re.findall(rf"^\| `{kind.code}` \|.*$", CODE_ROWS, re.MULTILINE)
+    assert kind.advice in row
+
+
+def test_every_skip_is_documented() -> None:
+    """Each reason for which a built-in mapping skips has its row."""
+    skips = {skip.reason for file in builtin_files() for skip in file._file.skip}
+    assert {
+        skip for skip in skips | {"not_of_interest", "no_issue_key"} if f"| `{skip}` |" not in OPERATIONS
+    } == set()
+
+
+def test_every_command_is_in_the_readme() -> None:
+    """The table of commands names them all."""
+    for command in ("run", "ingress", "worker", "map", "explain", "links", "config", "simulator", "demo"):
+        assert re.search(rf"^\|.*`{command}\b", README, re.MULTILINE), command
+
+
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/design.md"])
+def test_links_between_documents_lead_somewhere(path: str) -> None:
+    """Each relative link names a file that is there."""
+    text = (ROOT / path).read_text("utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert ((ROOT / path).parent / target).exists(), target
