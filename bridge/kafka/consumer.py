@@ -42,6 +42,7 @@ Take = Callable[[Sequence[Record], Sequence[tuple[Position, Position]]], Awaitab
 
 _REBALANCE_SECONDS = 60.0  # longer than the longest batch takes to merge
 _JOIN_SECONDS = _REBALANCE_SECONDS + 5.0
+_STALL_SECONDS = _JOIN_SECONDS + 30.0  # nothing that the client does takes so long
 _COMMIT_SECONDS = 5.0
 _PROBE_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
@@ -179,16 +180,17 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
     async def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         """The work's result. Raises _Stopped or _Stalled when that comes first, and the client is spent."""
         task = asyncio.create_task(work)
-        limit = _JOIN_SECONDS + self._of.patience
         try:
-            await asyncio.wait({task, self._stopping}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {task, self._stopping}, timeout=_STALL_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
             if task.done():
                 return task.result()
         finally:
             task.cancel()
         if self._stopping.done():
             raise _Stopped
-        raise _Stalled(f"Kafka's client gave no answer for {limit:.0f} s")
+        raise _Stalled(f"Kafka's client gave no answer for {_STALL_SECONDS:.0f} s")
 
     # --- the assignment: called by aiokafka, must not wait ------------------------------------
 

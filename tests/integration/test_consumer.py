@@ -293,7 +293,7 @@ async def test_offsets_are_committed_for_those_who_watch_lag(real_kafka: Cluster
 
 
 async def test_a_group_is_left_at_a_stop(real_kafka: Cluster) -> None:
-    """Who stops leaves at once, and nothing of it goes on: the next one need not wait for the session's end."""
+    """Who stops leaves at once, with nothing left running, so the next one need not wait."""
     topic, group, book = await create_topic(real_kafka, 2), a_group(), Book()
     before = asyncio.all_tasks()
     async with working(real_kafka, topic, group, book) as first:
@@ -328,6 +328,9 @@ async def test_two_workers_share_the_partitions_and_nothing_is_merged_twice(real
 async def test_a_worker_without_partitions_takes_over(real_kafka: Cluster) -> None:
     """A standby beyond the number of partitions is healthy, and takes over when the other leaves."""
     topic, group, book = await create_topic(real_kafka, 1), a_group(), Book()
+    await publish(real_kafka, topic, "deleted")
+    async with admin_of(real_kafka) as admin:
+        await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=1)})
     async with working(real_kafka, topic, group, book) as first:
         await eventually(lambda: first.assigned() == 1)
         async with working(real_kafka, topic, group, book) as second:
@@ -340,7 +343,7 @@ async def test_a_worker_without_partitions_takes_over(real_kafka: Cluster) -> No
             await eventually(lambda: standby.assigned() == 1)
             await publish(real_kafka, topic, "a")
             await eventually(lambda: book.values == ["a"])
-            # It was polling while it was given a partition that has no committed offset.
+            # It was polling while it was given a partition with no committed offset and nothing at 0.
             assert "consumer_rebuilt" not in standby.states()
 
 
@@ -441,10 +444,14 @@ async def recovers(worker: Worker, book: Book, wanted: Callable[[], list[str]]) 
 async def test_a_broker_that_answers_nothing_is_told_and_outlived(kafka_process: KafkaProcess) -> None:
     """While the broker is frozen the worker is not ready; afterwards it goes on without a loss."""
     cluster = kafka_process.cluster
-    topic, book = await create_topic(cluster, 1), Book()
-    async with working(cluster, topic, a_group(), book, **FRAIL) as worker:
+    topic, group, book = await create_topic(cluster, 1), a_group(), Book()
+    async with working(cluster, topic, group, book, **FRAIL) as worker:
         await publish(cluster, topic, "a")
-        await eventually(lambda: book.values == ["a"])
+
+        async def is_committed() -> bool:
+            return await committed(cluster, group) == {TopicPartition(topic, 0): 1}
+
+        await eventually(is_committed)
         with kafka_process.frozen():
             await eventually(lambda: not worker.health.ready()["consumer"].ok)
         assert "kafka_unavailable" in worker.states()
@@ -482,3 +489,20 @@ async def test_a_stop_is_quick_while_the_broker_is_away() -> None:
         worker.stop.set()
         await asyncio.wait_for(worker.task, 3)
     assert not worker.health.ready()["consumer"].ok
+
+
+async def test_a_client_that_never_answers_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind an address that takes connections and says nothing, the stall is told and tried again."""
+    monkeypatch.setattr("bridge.kafka.consumer._STALL_SECONDS", 0.2)
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with working(Cluster(f"{host}:{port}"), "events", a_group(), Book()) as worker:
+        await eventually(lambda: worker.states().count("consumer_stalled") == 2)
+        assert "no answer" in worker.health.ready()["consumer"].reason
+    server.close()
+    await server.wait_closed()
