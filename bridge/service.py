@@ -33,7 +33,7 @@ from bridge.kafka.topics import Topic, ensure_topics
 from bridge.ledger.sqlite import SqliteLedger
 from bridge.mapping import mapper as mapped
 from bridge.mapping.builtin import builtin_mappings
-from bridge.mapping.rules import parse_mapping
+from bridge.mapping.rules import RuleMapping, parse_mapping
 from bridge.model import Call
 from bridge.observe.health import Health
 from bridge.observe.logs import Logs
@@ -306,8 +306,12 @@ def pipeline(settings: Settings) -> Pipeline:
 
 def mapper(settings: Settings, sites: Sequence[mapped.Site]) -> mapped.Mapper:
     """The mapper; a user's own mapping is asked before the built-in ones. Raises ConfigError."""
-    own = [parse_mapping(path.read_text("utf-8"), str(path)) for path in settings.mappings]
-    return mapped.Mapper([*builtin_mappings(), *own], sites)
+    return mapped.Mapper([*builtin_mappings(), *own_mappings(settings)], sites)
+
+
+def own_mappings(settings: Settings) -> list[RuleMapping]:
+    """The user's own mappings. Raises ConfigError."""
+    return [parse_mapping(path.read_text("utf-8"), str(path)) for path in settings.mappings]
 
 
 def mapped_sites(settings: Settings) -> list[mapped.Site]:

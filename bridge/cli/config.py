@@ -11,7 +11,9 @@ import typer
 
 from bridge.cli import options
 from bridge.cli.app import app, out
-from bridge.service import pipeline
+from bridge.errors import ConfigError
+from bridge.mapping.examples import failures
+from bridge.service import own_mappings, pipeline
 from bridge.settings import load
 from bridge.settings import schema as settings_schema
 
@@ -23,9 +25,11 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="YAML configuration."
 
 @config_app.command(epilog="Example: `jira-bridge config check bridge.yaml`")
 def check(file: File, json: options.Json = False) -> None:
-    """Load a configuration with its secrets and mappings, and name all that is wrong."""
+    """Load a configuration with its secrets, run its mappings' own tests, and name all that is wrong."""
     settings = load(file, os.environ, {})
     pipeline(settings)
+    if failed := [line for mapping in own_mappings(settings) for line in failures(mapping)]:
+        raise ConfigError("\n".join(failed))
     if json:
         print(orjson.dumps(settings.redacted(), option=orjson.OPT_INDENT_2).decode())  # noqa: T201 - for a script
     else:

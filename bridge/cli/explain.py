@@ -51,13 +51,14 @@ def explain(
 
 def sentence(entry: Entry) -> str:
     """One line of the journal in words."""
-    when = datetime.fromtimestamp(entry.at, UTC).isoformat(sep=" ", timespec="milliseconds")
-    where = f"{entry.key.issue or entry.detail.get('issues') or 'no issue'}: " if entry.key else ""
+    when = datetime.fromtimestamp(entry.at, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    where = entry.key and (entry.key.issue or entry.detail.get("issues") or "no issue")
+    title = f" as “{entry.detail['title']}”" if entry.detail.get("title") else ""
     reason = f" ({entry.reason})" if entry.reason else ""
-    error = f" {entry.detail['error']}" if entry.detail.get("error") else ""
-    advice = ADVICE.get(entry.reason or "", "")
-    what = entry.key.global_id if entry.key else entry.event
-    return f"{when}  {where}{_WORDS[entry.outcome]}{reason}.{error} {advice} [{what}]".replace(".  ", ". ")
+    told = [f"{_WORDS[entry.outcome]}{title}{reason}."]
+    told += [str(text) for text in (entry.detail.get("error"), ADVICE.get(entry.reason or "")) if text]
+    what = f"  [{entry.key.global_id}]" if entry.key else ""
+    return f"{when}  {where or 'the event'}: {' '.join(told)}{what}"
 
 
 def _advice(base: type[BridgeError]) -> dict[str, str]:

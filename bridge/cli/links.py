@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import orjson
 import typer
 from pydantic import ValidationError
-from rich.table import Table
+from rich.table import Column, Table
 
 from bridge.cli import options
 from bridge.cli.app import WRONG_USAGE, app, err, out
@@ -183,7 +183,10 @@ def _show(remotes: list[RemoteLink], *, json: bool) -> None:
 
 def table(remotes: list[RemoteLink]) -> Table:
     """Links as a person reads them; a resolved one is struck through, as in Jira."""
-    shown = Table("id", "issue", "title", "status", "globalId", box=None, pad_edge=False)
+    # A globalId is copied from here: folded where it must be, never cut.
+    shown = Table(
+        "id", "issue", "title", "status", Column("globalId", overflow="fold"), box=None, pad_edge=False
+    )
     for remote in remotes:
         thing = remote.link.object
         icon = thing.status.icon if thing.status else None

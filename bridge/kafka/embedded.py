@@ -28,7 +28,7 @@ class EmbeddedBroker:
         self._broker: Any = None
 
     def __enter__(self) -> Cluster:
-        self._broker = self._make({"bootstrap.servers": "mock:1", "test.mock.num.brokers": 1})
+        self._broker = self._make({"bootstrap.servers": "mock:1", "test.mock.num.brokers": 1, "log_level": 4})
         (broker,) = self._broker.list_topics(timeout=10).brokers.values()
         return Cluster(f"{broker.host}:{broker.port}")
 

@@ -64,6 +64,7 @@ def story(begin: datetime) -> Iterator[Step]:
         ("the build fails", 7, 1, "completed", "failure"),
         ("the build is run again", 7, 2, "in_progress", None),
         ("the build passes", 7, 2, "completed", "success"),
+        ("the news of the failure comes once more, late", 7, 1, "completed", "failure"),
     ):
         yield _build(next(minutes), words, run, attempt, status, conclusion)
     yield _pull(next(minutes), "DEMO-2 is taken out of the title", "edited", title="Keep the cart")

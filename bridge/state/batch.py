@@ -116,7 +116,9 @@ class Batch:
         done = settle(row, call, answer, settled.at, settled.jitter)
         self._put(done.row)
         if done.outcome is not None:
+            title = call.link.object.title if call.link else None
             detail = {"call": call.kind.value, "version": call.version.text(), "link": done.row.link_id}
+            detail |= {"title": title} if done.outcome is Outcome.WRITTEN else {}
             self.entries.append(
                 Entry(settled.at, call.event, done.outcome, done.reason, done.row.key, detail)
             )
