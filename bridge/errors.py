@@ -41,6 +41,13 @@ class LedgerFormat(BridgeError):
     advice = "Use the version of jira-bridge that wrote the ledger, or a later one."
 
 
+class LedgerFailed(BridgeError):
+    """The database did not do a transaction: the disk is full, gone or read-only."""
+
+    code = "ledger_failed"
+    advice = "See that the ledger's disk has room and can be written, then start again; nothing is lost."
+
+
 class TopicUnfit(BridgeError):
     """A Kafka topic is missing or its settings would lose data."""
 

@@ -55,5 +55,5 @@ class Intake:
     async def _bury(self, record: Record, item: Item) -> None:
         error = str((item.detail or {}).get("error"))
         key, value, headers = dead_letter(record, item.reason or "", error, self.max_bytes)
-        await self.publish(self.dead_letter_topic, key, value, headers, record.timestamp)
+        await self.publish(self.dead_letter_topic, key, value, headers)
         self.observe("dead_letter", code=item.reason, event_id=item.event, error=error)

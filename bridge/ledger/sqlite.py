@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from bridge.errors import ConfigError, LedgerBusy, LedgerFormat, PositionMoved
+from bridge.errors import ConfigError, LedgerBusy, LedgerFailed, LedgerFormat, PositionMoved
 from bridge.model import (
     Entry,
     Known,
@@ -236,14 +236,20 @@ class SqliteLedger:
 
     def __init__(self, path: Path) -> None:
         """Open for this process alone. Raises LedgerBusy and LedgerFormat."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(f"{path}-lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(f"{path}-lock", os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as error:
+            raise LedgerFailed(f"{path}: {error.strerror}. {LedgerFailed.advice}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._tables = SqliteTables(str(path))
         except OSError:
             os.close(self._lock)
             raise LedgerBusy(f"{path} is in use by another process. {LedgerBusy.advice}") from None
-        self._tables = SqliteTables(str(path))
+        except sqlite3.Error as error:
+            os.close(self._lock)
+            raise LedgerFailed(f"{path}: {error}. {LedgerFailed.advice}") from error
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
 
     async def close(self) -> None:
@@ -283,7 +289,10 @@ class SqliteLedger:
         return await self._run(self._tables.prune, journal_before, tombstones_before)
 
     async def _run(self, transaction: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - passed on
-        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction, *args)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, transaction, *args)
+        except sqlite3.Error as error:
+            raise LedgerFailed(f"{error}. {LedgerFailed.advice}") from error
 
 
 def _row(columns: Sequence[Any]) -> Row:

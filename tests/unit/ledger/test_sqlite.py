@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import ConfigError, LedgerBusy, LedgerFormat, PositionMoved
+from bridge.errors import ConfigError, LedgerBusy, LedgerFailed, LedgerFormat, PositionMoved
 from bridge.ledger.sqlite import SqliteLedger, SqliteTables, read_journal
 from bridge.model import (
     Action,
@@ -166,3 +166,12 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(LedgerFormat, match="format 99"):
         SqliteTables(path)
+
+
+def test_a_ledger_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
+    """A file that is no database, or a place that cannot be written, is an error with advice."""
+    (tmp_path / "text.sqlite").write_text("this is no database, and longer than a header" * 10)
+    with pytest.raises(LedgerFailed, match="not a database"):
+        SqliteLedger(tmp_path / "text.sqlite")
+    with pytest.raises(LedgerFailed, match="Not a directory"):
+        SqliteLedger(tmp_path / "text.sqlite" / "ledger.sqlite")
