@@ -173,5 +173,5 @@ def test_a_ledger_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     (tmp_path / "text.sqlite").write_text("this is no database, and longer than a header" * 10)
     with pytest.raises(LedgerFailed, match="not a database"):
         SqliteLedger(tmp_path / "text.sqlite")
-    with pytest.raises(LedgerFailed, match="Not a directory"):
+    with pytest.raises(LedgerFailed, match="File exists"):
         SqliteLedger(tmp_path / "text.sqlite" / "ledger.sqlite")
