@@ -128,10 +128,10 @@ class Application(_Part):
 
 
 class RemoteObject(_Part):
-    """The object that the link points to."""
+    """The object that the link points to. What others made may lack a url or a title."""
 
-    url: str
-    title: str
+    url: str = ""
+    title: str = ""
     summary: str | None = None
     icon: Icon | None = None
     status: Status | None = None
@@ -145,7 +145,7 @@ class Link(_Part):
     that others made; outside input is judged where it is mapped.
     """
 
-    object: RemoteObject
+    object: RemoteObject = RemoteObject()
     application: Application | None = None
     relationship: str | None = None
 

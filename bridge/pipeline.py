@@ -8,10 +8,10 @@ becomes a change. Whatever cannot go on ends as a skip or a rejection, with its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge.errors import FromTheFuture, UnknownSource, Unmappable
-from bridge.kafka.envelope import Origin, decode, origin
+from bridge.kafka.envelope import Origin, decode, origin, refused_version
 from bridge.mapping.mapper import Mapper, Wish
 from bridge.model import Change, Event, Outcome, Record, Subject, Version, Webhook, microseconds
 from bridge.ports import Item, Source
@@ -37,14 +37,17 @@ class Pipeline:
             event = self.event(found)
             known_as, kind = f"{event.source} {event.id}", event.kind
             self._check_time(event, place)
-            mapped = self.mapper.map(event)
+            mapped, version = self.mapper.map(event), refused_version(record)
         except Unmappable as error:
             detail = {"error": str(error), "advice": error.advice, "kind": kind}
             return Item(known_as, outcome=Outcome.REJECTED, reason=error.code, detail=detail)
         told = {"type": event.type, "kind": kind}
         if mapped.skipped is not None:
             return Item(known_as, outcome=Outcome.SKIPPED, reason=mapped.skipped, detail=told)
-        return Item(known_as, tuple(change(wish, known_as, place) for wish in mapped.wishes), detail=told)
+        changes = (change(wish, known_as, place) for wish in mapped.wishes)
+        if version is not None:  # a wish that Jira had refused, asked for again: as new as it was then
+            changes = (replace(each, version=version) for each in changes)
+        return Item(known_as, tuple(changes), detail=told)
 
     def event(self, found: Webhook | Event) -> Event:
         """The event in a webhook, or the one that came as such. Raises Unmappable."""

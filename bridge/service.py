@@ -55,6 +55,14 @@ _AGAIN_SECONDS = 5.0
 _ANY = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
 
 
+_BEGAN = time.time() - time.monotonic()
+
+
+def _clock() -> float:
+    """Seconds since the epoch, steady: a clock that is set back must not hold all pacing."""
+    return _BEGAN + time.monotonic()
+
+
 class Role(Flag):
     """What a process does."""
 
@@ -169,7 +177,7 @@ class Service:
             allowances={name: allowance(site) for name, site in settings.sites.items()},
             bury=self._burial(publish, stopping),
             observe=self._tell,
-            clock=time.time,
+            clock=_clock,
             jitter=lambda: random.uniform(0.7, 1.3),  # noqa: S311 - spreads retries, guards nothing
         )
         consumer = self._consumer(ledger, writer, publish)
@@ -177,13 +185,14 @@ class Service:
         app.add_routes(probes(self.health, self.metrics))
         await self._serve(stack, app, "worker", settings.worker.host, settings.worker.port)
 
+        async def heed(stop: asyncio.Event) -> None:
+            await stop.wait()
+            stopping.set()
+
         async def job(stop: asyncio.Event) -> None:
             await self._topics(stop, [*settings.kafka.topics, settings.kafka.dead_letter_topic])
             jobs: list[Job] = [consumer.run, writer.run, partial(self._prune, ledger)]
-            try:
-                await self._until(stop, jobs)
-            finally:
-                stopping.set()
+            await self._until(stop, [*jobs, heed])
 
         return job
 
@@ -198,7 +207,7 @@ class Service:
             max_bytes=MAX_RECORD_BYTES,
             offer=writer.offer,
             observe=self._tell,
-            clock=time.time,
+            clock=_clock,
         )
         return Consumer(
             self._cluster,
@@ -215,13 +224,16 @@ class Service:
         topic = self.settings.kafka.dead_letter_topic
 
         async def bury(call: Call, error: JiraError) -> None:
-            key, value, headers = refused(call, error.code, str(error))
+            key, value, headers = refused(call, error.code, str(error), MAX_RECORD_BYTES)
             while True:
                 try:
                     await publish(topic, key, value, headers)
                 except KafkaUnavailable:
                     if stopping.is_set():
                         raise
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_AGAIN_SECONDS):
+                            await stopping.wait()
                 else:
                     break
             self._tell("dead_letter", code=error.code, event_id=call.event, error=str(error))

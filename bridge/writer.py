@@ -12,7 +12,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from bridge.errors import JiraError, JiraLoginDenied, JiraRateLimited, JiraUnauthorized, KafkaUnavailable
+from bridge.errors import (
+    JiraError,
+    JiraLoginDenied,
+    JiraRateLimited,
+    JiraRejected,
+    JiraUnauthorized,
+    KafkaUnavailable,
+)
 from bridge.model import Call, CallKind, Deleted, Entry, Found, LinkKey, Listed, Row
 from bridge.ports import Answer, Jira, Ledger, Observe, Settled
 from bridge.state.schedule import FOREVER, Allowance, Schedule
@@ -50,6 +57,7 @@ class Writer:
     _reasons: dict[LinkKey, str | None] = field(init=False, default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(init=False, default_factory=set)
     _probes: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
+    _fault: BaseException | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """The schedule starts empty; `run` fills it from the ledger."""
@@ -70,13 +78,15 @@ class Writer:
         self.offer(await self.ledger.pending())
         waker = asyncio.create_task(self._wake_at(stop))
         try:
-            while not stop.is_set():
+            while not (stop.is_set() or self._fault):
                 if not await self._turn(self._schedule.take(self.clock())):
                     await self._wait()
             while self._tasks or self._settled:
                 if self._tasks:
                     await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
                 await self._turn([])
+            if self._fault:
+                raise self._fault
         finally:
             for task in (waker, *self._tasks, *self._probes.values()):
                 task.cancel()
@@ -100,9 +110,16 @@ class Writer:
         for call in turn.calls:
             task = asyncio.create_task(self._send(call))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._over)
         self.observe("backlog", rows=self.waiting)
         return True
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        """A fault of the bridge itself ends the writer: unseen, it would hold its row for ever."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._fault = error
+            self._news.set()
 
     async def _wait(self) -> None:
         """Until an answer, news, the stop, or the next moment that the schedule names."""
@@ -180,7 +197,7 @@ class Writer:
         Any other read could need a scope that the token for links does not have.
         """
         site, issue, global_id = call.key
-        while error.status is None or isinstance(error, JiraUnauthorized):
+        while not isinstance(error, JiraRejected):  # only an answer about the link shows that we are known
             await asyncio.sleep(PROBE_SECONDS_DENIED if isinstance(error, JiraLoginDenied) else PROBE_SECONDS)
             try:
                 await self.sites[site].get_by_global_id(issue, global_id)

@@ -48,7 +48,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return min(float(text), LONGEST_WAIT)
     try:
         return _until(parsedate_to_datetime(text), now)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -56,7 +56,7 @@ def _reset(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds to `X-RateLimit-Reset`: ISO 8601, with or without seconds."""
     try:
         return _until(datetime.fromisoformat(headers.get("x-ratelimit-reset", "").strip()), now)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

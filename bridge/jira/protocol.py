@@ -241,7 +241,7 @@ def decipher(request: Request[T], status: int, headers: Mapping[str, str], body:
         raise _error(request, status, lower, body, now)
     try:
         return request.read(status, orjson.loads(body) if body else None)
-    except (ValueError, TypeError):  # pydantic's and orjson's errors are ValueErrors
+    except (ValueError, TypeError, RecursionError):  # pydantic's and orjson's errors are ValueErrors
         text = f"{request}: {status} with a body that is not Jira's"
         raise JiraUnavailable(text, status=status, trace=_trace(lower)) from None
 
@@ -290,7 +290,7 @@ def _error_collection(body: bytes) -> ErrorCollection | None:
         return ErrorCollection()
     try:
         return ErrorCollection.model_validate(orjson.loads(body))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from bridge.errors import BadEnvelope
-from bridge.model import EPOCH, Call, Event, Record, Webhook
+from bridge.model import EPOCH, Call, Event, Record, Version, Webhook
 
 Headers = list[tuple[str, bytes]]
 
@@ -35,6 +35,7 @@ _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
 _DEAD = "bridge-dead-"
+_VERSION = _DEAD + "version"
 _ORIGIN = ("topic", "partition", "offset", "timestamp")
 _ERROR_LIMIT = 500
 _SHOWN = 80
@@ -246,14 +247,15 @@ def dead_letter(record: Record, code: str, error: str, max_bytes: int) -> tuple[
     return key, value[: max(0, max_bytes - _size(key, b"", own + head))], own + head
 
 
-def refused(call: Call, code: str, error: str) -> tuple[bytes, bytes, Headers]:
+def refused(call: Call, code: str, error: str, max_bytes: int) -> tuple[bytes, bytes, Headers]:
     """The key, value and headers by which a link that Jira refuses goes to the dead-letter topic.
 
     The value is the canonical event that asks for it; `bridge-dead-version` says how new it is.
+    One longer than `max_bytes` loses its link and says in `bridge-dead-cut` how long it was.
     """
     source, _, event_id = call.event.partition(" ")
     site, issue, global_id = call.key
-    data = {"site": site, "issue": issue, "globalId": global_id, **(call.link.body() if call.link else {})}
+    data: dict[str, Any] = {"site": site, "issue": issue, "globalId": global_id}
     event = {
         "specversion": "1.0",
         "id": event_id,
@@ -268,9 +270,23 @@ def refused(call: Call, code: str, error: str) -> tuple[bytes, bytes, Headers]:
         ("content-type", b"application/cloudevents+json"),
         (_DEAD + "reason", code.encode()),
         (_DEAD + "error", error[:_ERROR_LIMIT].encode("utf-8", "replace")),
-        (_DEAD + "version", call.version.text().encode()),
+        (_VERSION, call.version.text().encode()),
     ]
-    return global_id.encode(), orjson.dumps(event), headers
+    key, cut = global_id.encode(), orjson.dumps(event)
+    data |= call.link.body() if call.link else {}
+    value = orjson.dumps(event)
+    if _size(key, value, headers) <= max_bytes:
+        return key, value, headers
+    return key, cut, [*headers, (_DEAD + "cut", str(len(value)).encode())]
+
+
+def refused_version(record: Record) -> Version | None:
+    """How new the wish in a replayed letter of `refused` is; None for any other record."""
+    text = record.header(_VERSION)
+    try:
+        return None if text is None else Version.parse(text)
+    except (TypeError, ValueError):
+        raise BadEnvelope(f"{_VERSION} is no version: {_shown(text)}.") from None
 
 
 def replay(record: Record) -> tuple[bytes | None, bytes, Headers]:

@@ -135,16 +135,21 @@ class Mapper:
         """What the event asks for. Raises BadBody, BadLink and UnknownSource."""
         if event.kind not in self._by_kind:
             raise UnknownSource(f"No mapping for {event.kind!r} is installed. {UnknownSource.advice}")
-        sites = self._taking(event.endpoint)
+        sites = self._taking(event)
         for mapping in self._by_kind[event.kind]:
             mapped = mapping.map(event, sites)
             if mapped.skipped != NOT_OF_INTEREST:
                 return mapped
         return Mapped(skipped=NOT_OF_INTEREST)
 
-    def _taking(self, endpoint: str | None) -> Sites:
-        """The sites that take events of the endpoint; there are few such views, so they are kept."""
-        taken = tuple(site for site in self._all if site.takes(endpoint))
+    def _taking(self, event: Event) -> Sites:
+        """The sites that take the event; there are few such views, so they are kept.
+
+        What came by Kafka itself may name its site, whatever endpoints that one has.
+        """
+        is_direct = event.endpoint is None and isinstance(event.data, dict)
+        named = event.data.get("site") if is_direct else None
+        taken = tuple(site for site in self._all if site.takes(event.endpoint) or site.name == named)
         if taken not in self._views:
             self._views[taken] = Sites(taken)
         return self._views[taken]

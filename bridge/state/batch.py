@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from bridge.model import (
     Call,
+    CallKind,
     Change,
     Entry,
     Found,
@@ -73,10 +74,16 @@ class Batch:
             call = call_for(row) if row and row.key == key else None
             if row is None or call is None:
                 continue
+            if call.kind is CallKind.DELETE and call.before is Known.UNSEEN and self._has_link(key.subject):
+                # Perhaps the former key of an issue whose link stands under another one: ask first.
+                call = replace(call, kind=CallKind.LOOK_UP)
             calls.append(call)
             if call.kind in WRITES:
                 self._put(replace(row, known=Known.UNSURE))
         return calls
+
+    def _has_link(self, subject: Subject) -> bool:
+        return any(row.wanted.link for row in self.subjects[subject].rows.values())
 
     def row(self, key: LinkKey) -> Row | None:
         """The row that `key` leads to now."""
@@ -138,6 +145,8 @@ class Batch:
                 self._move(row.key, key.issue)
 
     def _move(self, old: LinkKey, issue: str) -> None:
+        if self._current(old.site, issue) != issue:  # it came back: this key leads nowhere else now
+            self.moves[old.site, issue] = issue
         self.moves[old.site, old.issue] = issue
         state = self.subjects[old.subject]
         rows = dict(state.rows)
@@ -157,7 +166,9 @@ class Batch:
         self.removed.discard(row.key)
 
     def _current(self, site: str, issue: str) -> str:
-        return self.moves.get((site, issue)) or self.moved.get((site, issue)) or issue
+        while (now := self.moves.get((site, issue)) or self.moved.get((site, issue), issue)) != issue:
+            issue = now
+        return issue
 
     def pending(self) -> list[Row]:
         """The changed rows that want a call."""

@@ -86,9 +86,12 @@ class _Site:
     issues: dict[str, _Meter] = field(default_factory=dict)
     ready: dict[CallKind, deque[LinkKey]] = field(default_factory=lambda: {kind: deque() for kind in ORDER})
     in_flight: int = 0
+    is_halted: bool = False
 
     def free_at(self, kind: CallKind) -> float:
         """The moment from which the site and the method allow one more request."""
+        if self.is_halted:
+            return FOREVER
         method = self.methods.get(METHOD[kind])
         return max(self.whole.free_at(), method.free_at() if method else 0.0)
 
@@ -120,6 +123,11 @@ class _Due:
     leads: bool = False
     in_flight: bool = False
 
+    def changes(self, kind: CallKind, row: Row) -> bool:
+        """Whether the row as it stands now has another place."""
+        is_upsert = row.wanted.link is not None
+        return self.kind is not kind or self.is_upsert is not is_upsert or row.not_before > self.not_before
+
 
 class Schedule:
     """The rows that want a call. Times are seconds of one clock, the caller's."""
@@ -133,6 +141,7 @@ class Schedule:
         self._due: dict[LinkKey, _Due] = {}
         self._later: list[tuple[float, LinkKey]] = []
         self._leading: Counter[Subject] = Counter()
+        self._writing: Counter[Subject] = Counter()
         self._behind: dict[Subject, list[LinkKey]] = {}
 
     def __len__(self) -> int:
@@ -147,7 +156,7 @@ class Schedule:
                 continue
             if kind is None or row.phase is not Phase.PENDING or row.key.site not in self._sites:
                 self._forget(row.key)
-            elif due is None or due.kind is not kind or row.not_before > due.not_before:
+            elif due is None or due.changes(kind, row):
                 self._forget(row.key)
                 self._due[row.key] = _Due(kind, row.not_before, row.wanted.link is not None)
                 self._place(row.key, now)
@@ -166,7 +175,12 @@ class Schedule:
         due = self._due.get(key)
         if due and due.in_flight:
             self._sites[key.site].in_flight -= 1
+            if due.kind in WRITES:
+                self._writing[key.subject] -= 1
+                if not self._writing[key.subject]:
+                    del self._writing[key.subject]
             self._forget(key)
+            self._release(key.subject)
 
     def hold(self, key: LinkKey, kind: CallKind, scope: Scope, until: float) -> None:
         """A rate limit answered the call: what its scope names waits until then."""
@@ -180,11 +194,11 @@ class Schedule:
 
     def halt(self, site: str) -> None:
         """Hand out nothing of the site until `resume`."""
-        self._sites[site].whole.held_until = FOREVER
+        self._sites[site].is_halted = True
 
     def resume(self, site: str) -> None:
-        """The site's credentials are accepted again."""
-        self._sites[site].whole.held_until = 0.0
+        """The site's credentials are accepted again; what a rate limit holds stays held."""
+        self._sites[site].is_halted = False
 
     def wake(self, now: float) -> float:
         """The moment at which `take` may have more; FOREVER when only news can change that."""
@@ -202,6 +216,8 @@ class Schedule:
                 key = queue.popleft()
                 if self._may_go(site, key, kind, now):
                     self._due[key].in_flight = True
+                    if kind in WRITES:
+                        self._writing[key.subject] += 1
                     site.count(key.issue, kind, now)
                     taken.append(key)
         return taken
@@ -210,7 +226,9 @@ class Schedule:
         due = self._due.get(key)
         if due is None or due.in_flight or due.kind is not kind or due.not_before > now:
             return False  # a place in the queue that the row has left
-        if not due.is_upsert and self._leading[key.subject]:
+        # A link may stand under another key of a moved issue: what is not sure is asked in quiet.
+        is_unquiet = kind is CallKind.LOOK_UP and self._writing[key.subject]
+        if is_unquiet or (not due.is_upsert and self._leading[key.subject]):
             self._behind.setdefault(key.subject, []).append(key)
             return False
         if kind in WRITES and (free := site.issue(key.issue, now).free_at()) > now:
@@ -238,6 +256,9 @@ class Schedule:
         self._leading[key.subject] -= 1
         if not self._leading[key.subject]:
             del self._leading[key.subject]
-            for behind in self._behind.pop(key.subject, ()):
-                if waiting := self._due.get(behind):
-                    self._sites[behind.site].ready[waiting.kind].append(behind)
+            self._release(key.subject)
+
+    def _release(self, subject: Subject) -> None:
+        for behind in self._behind.pop(subject, ()):
+            if waiting := self._due.get(behind):
+                self._sites[behind.site].ready[waiting.kind].append(behind)

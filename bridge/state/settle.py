@@ -62,7 +62,7 @@ def settle(row: Row, call: Call, answer: Answer, now: float, jitter: float) -> S
     """
     if isinstance(answer, JiraError) and not _is_link_gone(call, answer):
         return _failed(row, call, answer, now, jitter)
-    return _told(row, call, *_stands(call, answer))
+    return _told(row, call, _stands(call, answer), now, jitter)
 
 
 def _stands(call: Call, answer: Answer) -> tuple[Known, str | None, int | None]:
@@ -75,7 +75,7 @@ def _stands(call: Call, answer: Answer) -> tuple[Known, str | None, int | None]:
         case Listed(remotes=remotes):
             ours = _ours(remotes, call.key.global_id)
             return (Known.PRESENT, ours.link.digest, ours.id) if ours else (Known.ABSENT, None, None)
-        case JiraError() if call.kind is CallKind.LOOK_UP or call.before is not Known.UNSEEN:
+        case JiraError() if call.before is not Known.UNSEEN:
             return Known.MISSING, None, None
         case _:
             return Known.ABSENT, None, None
@@ -95,13 +95,22 @@ def rejects(row_reason: str | None, call: Call, answer: Answer) -> bool:
 
 
 def _told(
-    row: Row, call: Call, known: Known, digest: str | None = None, link_id: int | None = None
+    row: Row, call: Call, stands: tuple[Known, str | None, int | None], now: float, jitter: float
 ) -> Settlement:
+    known, digest, link_id = stands
     after = replace(row, known=known, digest=digest, link_id=link_id)
     after = replace(after, phase=phase_of(after))
     if after.phase is Phase.SETTLED:
         after = replace(after, attempts=0, reason=None, not_before=0.0)
+    elif call.kind is CallKind.LIST:
+        # 404 to the delete, and the list shows the link: Jira's answers disagree for a while.
+        after = _put_off(after, now, jitter)
     return Settlement(after, _outcome(after, call))
+
+
+def _put_off(row: Row, now: float, jitter: float, least: float = 0.0) -> Row:
+    wait = min(BACKOFF_MAX, BACKOFF_BASE * 2.0 ** min(row.attempts, 10)) * jitter
+    return replace(row, attempts=row.attempts + 1, not_before=now + max(wait, least))
 
 
 def _outcome(after: Row, call: Call) -> Outcome | None:
@@ -126,10 +135,7 @@ def _failed(row: Row, call: Call, error: JiraError, now: float, jitter: float) -
     if isinstance(error, JiraUnauthorized | JiraRateLimited):
         # The site, the method or the issue waits as a whole: the schedule holds the row.
         return Settlement(after, Outcome.DEFERRED, error.code)
-    wait = min(BACKOFF_MAX, BACKOFF_BASE * 2.0 ** min(row.attempts, 10)) * jitter
-    not_before = now + max(wait, error.retry_after or 0.0)
-    after = replace(after, attempts=row.attempts + 1, not_before=not_before)
-    return Settlement(after, Outcome.DEFERRED, error.code)
+    return Settlement(_put_off(after, now, jitter, error.retry_after or 0.0), Outcome.DEFERRED, error.code)
 
 
 def _known_after(row: Row, call: Call, error: JiraError) -> Row:

@@ -214,3 +214,28 @@ async def test_a_link_deleted_by_hand_is_deleted(desk: Desk) -> None:
     await desk.settled()
     assert (await desk.rows())["PROJ-1"].phase is Phase.SETTLED
     assert desk.buried == []
+
+
+async def test_a_fault_of_the_bridge_ends_the_writer(tmp_path: Path) -> None:
+    """What no error was foreseen for is raised, not swallowed with the row it happened to."""
+
+    class Broken:
+        def __getattr__(self, _name: str) -> object:
+            raise ZeroDivisionError
+
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
+    writer = Writer(
+        ledger=ledger,
+        sites={SITE: Broken()},  # type: ignore[dict-item]
+        allowances={SITE: Allowance()},
+        bury=lambda *_: asyncio.sleep(0),
+        observe=lambda *_, **__: None,
+        clock=time.time,
+        jitter=lambda: 1.0,
+    )
+    link = Link.model_validate({"object": {"url": "https://ci.example", "title": "A"}})
+    change = Change(Action.UPSERT, Subject(SITE, "g"), ("PROJ-1",), link, Version(0, 1, 0, 1, 1), "//ci e")
+    await ledger.merge([Item("//ci e", (change,))], "group", [], time.time())
+    with pytest.raises(ZeroDivisionError):
+        await writer.run(asyncio.Event())
+    await ledger.close()

@@ -11,6 +11,7 @@ from bridge.errors import ConfigError, LedgerBusy, LedgerFailed, LedgerFormat, P
 from bridge.ledger.sqlite import SqliteLedger, SqliteTables, read_journal
 from bridge.model import (
     Action,
+    CallKind,
     Change,
     Deleted,
     Known,
@@ -119,6 +120,41 @@ def test_a_move_is_learnt_from_the_answers_own_key(tables: SqliteTables) -> None
     turn = tables.turn([Settled(call, Written(7, "NEW-1", created=True), NOW, 1.0)], [], NOW)
     assert [row.key.issue for row in turn.rows] == ["NEW-1"]
     assert [(row.key.issue, row.known) for row in tables.rows()] == [("NEW-1", Known.PRESENT)]
+
+
+def write(tables: SqliteTables, key: LinkKey, issue: str, link_id: int = 7) -> None:
+    """One call and Jira's answer, which names `issue`."""
+    (call,) = tables.turn([], [key], NOW).calls
+    tables.turn([Settled(call, Written(link_id, issue, created=True), NOW, 1.0)], [], NOW)
+
+
+def test_an_issue_that_comes_back_is_called_by_its_first_key(tables: SqliteTables) -> None:
+    """Moved there and back, the row stands under the first key, and can still be written."""
+    (row,) = tables.merge([item(1, "PROJ-1")], "one", read(0, 1), NOW).pending
+    write(tables, row.key, "NEW-1")
+    (row,) = tables.merge([item(2, "PROJ-1", title="B")], "one", read(1, 2), NOW).pending
+    write(tables, row.key, "PROJ-1")
+    (row,) = tables.merge([item(3, "NEW-1", title="C")], "one", read(2, 3), NOW).pending
+    assert row.key.issue == "PROJ-1"
+    assert len(tables.turn([], [row.key], NOW).calls) == 1
+
+
+def test_an_issue_that_moves_twice_keeps_its_link(tables: SqliteTables) -> None:
+    """A set that names the first key means the issue, whatever it is called by now."""
+    (row,) = tables.merge([item(1, "A-1", action=Action.SET)], "one", read(0, 1), NOW).pending
+    write(tables, row.key, "B-1")
+    (row,) = tables.merge([item(2, "A-1", action=Action.SET, title="B")], "one", read(1, 2), NOW).pending
+    write(tables, row.key, "C-1")
+    tables.merge([item(3, "A-1", action=Action.SET, title="C")], "one", read(2, 3), NOW)
+    assert [(row.key.issue, row.wanted.link) for row in tables.rows()] == [("C-1", link("C"))]
+
+
+def test_a_delete_of_what_was_never_seen_asks_first_where_a_link_stands(tables: SqliteTables) -> None:
+    """It may be the former key of the issue whose link was just written under the new one."""
+    items = [item(1, "OLD-1", action=Action.SET), item(2, "NEW-1", action=Action.SET, title="B")]
+    keys = [row.key for row in tables.merge(items, "one", read(0, 2), NOW).pending]
+    calls = {call.key.issue: call.kind for call in tables.turn([], keys, NOW).calls}
+    assert calls == {"OLD-1": CallKind.LOOK_UP, "NEW-1": CallKind.CREATE}
 
 
 def test_old_tombstones_and_entries_are_pruned(tables: SqliteTables) -> None:

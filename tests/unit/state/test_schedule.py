@@ -94,7 +94,7 @@ def test_one_issues_limit_holds_only_that_issue() -> None:
 def test_a_methods_limit_lets_other_methods_go() -> None:
     """A 429 for POST holds no look-up."""
     plan = schedule(method={"POST": (Window(1, 1.0),)})
-    plan.put([row("P-1"), row("P-2"), row("P-3", known=Known.UNSURE)], 0.0)
+    plan.put([row("P-1"), row("P-2"), row("P-3", "h", known=Known.UNSURE)], 0.0)
     assert sorted(issues(plan.take(0.0))) == ["P-1", "P-3"]
     plan.hold(row("P-1").key, CallKind.CREATE, Scope.METHOD, 30.0)
     plan.done(row("P-1").key)
@@ -145,3 +145,33 @@ def test_waiting_uses_nearly_all_of_the_allowance() -> None:
         sent += len(plan.take(now))
         now = plan.wake(now)
     assert sent >= 0.98 * 500
+
+
+def test_a_look_up_waits_for_its_subjects_writes() -> None:
+    """A moved issue's link is asked for only when no write to it is under way under another key."""
+    plan = schedule()
+    plan.put([row("P-1", known=Known.PRESENT, link=None)], 0.0)
+    assert issues(plan.take(0.0)) == ["P-1"]
+    plan.put([row("P-2", known=Known.UNSURE), row("P-3", "h", known=Known.UNSURE)], 0.0)
+    assert issues(plan.take(0.0)) == ["P-3"]
+    plan.done(row("P-1").key)
+    assert issues(plan.take(0.0)) == ["P-2"]
+
+
+def test_a_tombstone_that_becomes_a_link_leads_again() -> None:
+    """The same look-up is an upsert's now, and its subject's deletes wait for it."""
+    plan = schedule()
+    plan.put([row("P-2", known=Known.UNSURE, link=None)], 0.0)
+    plan.put([row("P-2", known=Known.UNSURE), row("P-1", known=Known.PRESENT, link=None)], 0.0)
+    assert issues(plan.take(0.0)) == ["P-2"]
+
+
+def test_a_halt_does_not_end_a_rate_limits_wait() -> None:
+    """When the credentials are accepted again, a quota that was used up still is."""
+    plan = schedule()
+    plan.hold(row("P-1").key, CallKind.CREATE, Scope.SITE, 3_600.0)
+    plan.halt("main")
+    plan.resume("main")
+    plan.put([row("P-1")], 0.0)
+    assert plan.take(1.0) == []
+    assert plan.wake(1.0) == 3_600.0

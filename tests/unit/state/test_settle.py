@@ -174,3 +174,14 @@ def test_a_delete_is_gone() -> None:
     """204 to a delete settles the tombstone."""
     done = answered(row(Known.PRESENT, None, LINK.digest), Deleted())
     assert (done.row.known, done.outcome) == (Known.ABSENT, Outcome.GONE)
+
+
+def test_answers_that_disagree_are_given_time() -> None:
+    """404 to the delete while the list shows the link: the next try waits longer each time."""
+    standing, waits = row(Known.PRESENT, None, LINK.digest), []
+    for _ in range(3):
+        missing = answered(standing, JiraNotFound("404", status=404)).row
+        standing = answered(missing, Listed((RemoteLink(9, "PROJ-1", LINK, "g"),))).row
+        waits.append(standing.not_before - NOW)
+    assert waits == sorted(set(waits))
+    assert standing.phase is Phase.PENDING

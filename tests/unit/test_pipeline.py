@@ -1,0 +1,111 @@
+"""What one record comes to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.kafka.envelope import decode, encode, refused, replay
+from bridge.mapping.builtin import builtin_mappings
+from bridge.mapping.mapper import Mapper, Site
+from bridge.model import Call, CallKind, Event, Known, Link, LinkKey, Outcome, Record, Version, Webhook
+from bridge.pipeline import Pipeline
+from bridge.sources.base import load_sources
+
+SECOND = 1_767_261_600  # 2026-01-01T10:00:00Z
+RECEIVED = datetime.fromtimestamp(SECOND, UTC)
+SITES = [Site("main", frozenset(["PROJ"])), Site("closed", frozenset(["SHUT"]), frozenset(["elsewhere"]))]
+PIPELINE = Pipeline(load_sources(), Mapper(builtin_mappings(), SITES), max_future=600.0)
+CLOUDEVENT = (("content-type", b"application/cloudevents+json"),)
+
+
+def record(value: bytes, headers: tuple[tuple[str, bytes], ...] = CLOUDEVENT, offset: int = 7) -> Record:
+    return Record("events", 0, offset, SECOND * 1000, b"key", value, headers)
+
+
+def canonical(time: str = "2026-01-01T10:00:00Z", issue: str = "PROJ-1", **data: object) -> bytes:
+    link = {"url": "https://ci.example/1", "title": "build 1"}
+    return orjson.dumps(
+        {
+            "specversion": "1.0",
+            "id": "1",
+            "source": "//ci",
+            "type": "remotelink.upsert",
+            "time": time,
+            "subject": "g",
+            "data": {"issue": issue, "globalId": "g", "object": link, **data},
+        }
+    )
+
+
+def test_a_canonical_event_is_a_change_with_its_records_place() -> None:
+    """Time from the event, timestamp and offset from the record."""
+    (change,) = PIPELINE(record(canonical())).changes
+    assert change.event == "//ci 1"
+    assert change.version == Version(0, SECOND * 1_000_000, 0, SECOND * 1000, 7)
+
+
+def test_a_webhook_is_known_by_its_delivery() -> None:
+    """The bridge's own envelope beats whatever the body says it is."""
+    body = canonical()
+    webhook = Webhook("hooks", "github", "guid-1", {"x-github-event": "ping"}, body, RECEIVED)
+    value, headers = encode(webhook)
+    item = PIPELINE(record(value, tuple(headers)))
+    assert (item.outcome, item.reason) == (Outcome.SKIPPED, "ping")
+    assert item.event.endswith(" guid-1")
+
+
+def test_the_future_is_rejected() -> None:
+    """An event far ahead of its record would win over all news until then."""
+    assert PIPELINE(record(canonical("2026-01-01T10:09:59Z"))).outcome is None
+    item = PIPELINE(record(canonical("2026-01-01T10:10:01Z")))
+    assert (item.outcome, item.reason) == (Outcome.REJECTED, "future")
+
+
+def test_an_unknown_source_is_rejected() -> None:
+    """A record of a source that is not installed here is told, not dropped."""
+    webhook = Webhook("hooks", "gitbub", "guid-1", {}, b"{}", RECEIVED)
+    value, headers = encode(webhook)
+    assert PIPELINE(record(value, tuple(headers))).reason == "unknown_source"
+
+
+def test_a_refused_link_comes_back_as_new_as_it_was() -> None:
+    """Its letter, replayed, is the same event with the same version, also on a site with endpoints."""
+    link = Link.model_validate({"object": {"url": "https://ci.example/1", "title": "build 1"}})
+    version = Version(360_002, SECOND * 1_000_000, 2, 5, 6)
+    key = LinkKey("closed", "SHUT-1", "g")
+    call = Call(CallKind.CREATE, key, link, "//ci event 1", version, Known.UNSEEN)
+    _, value, headers = refused(call, "jira_forbidden", "403", 1_000_000)
+    _, value, headers = replay(record(value, tuple(headers)))
+    (change,) = PIPELINE(record(value, tuple(headers), offset=99)).changes
+    assert (change.version, change.event) == (version, "//ci event 1")
+    assert change.link is not None
+    assert change.link.digest == link.digest
+    assert (change.subject.site, change.issues) == ("closed", ("SHUT-1",))
+
+
+def test_a_refused_link_that_is_too_long_is_cut() -> None:
+    """The letter fits, says how long it was, and is still readable as an event."""
+    thing = {"url": "https://ci.example/1", "title": "build 1", "summary": "x" * 5_000}
+    link = Link.model_validate({"object": thing})
+    call = Call(
+        CallKind.CREATE, LinkKey("main", "PROJ-1", "g"), link, "//ci 1", Version(0, 1, 0, 1, 1), Known.UNSEEN
+    )
+    _, value, headers = refused(call, "jira_too_many_links", "413", 2_000)
+    assert len(value) < 2_000
+    assert int(dict(headers)["bridge-dead-cut"]) > 5_000
+    assert isinstance(decode(record(value, tuple(headers))), Event)
+
+
+@given(
+    st.binary(),
+    st.lists(st.tuples(st.sampled_from(["content-type", "bridge-endpoint", "ce_id"]), st.binary())),
+)
+def test_any_record_comes_to_something(value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    """Whatever the bytes, there are changes, a skip or a rejection with a reason; never an exception."""
+    item = PIPELINE(replace(record(value), headers=tuple(headers)))
+    assert item.changes or (item.outcome in {Outcome.SKIPPED, Outcome.REJECTED} and item.reason)
