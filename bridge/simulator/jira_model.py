@@ -186,7 +186,7 @@ class JiraModel:
         Raises ValueError when there is no such issue, or the new key is none or is taken.
         """
         issue, new_key = self._known(key), new_key.upper()
-        if not _KEY.fullmatch(new_key) or new_key in self._keys:
+        if not _KEY.fullmatch(new_key) or self._keys.get(new_key, issue) is not issue:
             raise ValueError(f"{new_key} is no issue key, or is taken")
         issue.key = new_key
         self._keys[new_key] = issue

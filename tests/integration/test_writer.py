@@ -192,6 +192,27 @@ async def test_a_moved_issue_keeps_its_link(desk: Desk) -> None:
     assert not [entry for entry in desk.jira.model.history if entry.action == "deleted"]
 
 
+async def test_an_issue_that_moves_back_is_still_written(desk: Desk) -> None:
+    """There and back again: each time the link stands once, under the key of the day."""
+    there, back = ("PROJ-1", "NEW-1"), ("NEW-1", "PROJ-1")
+    await desk.wish("PROJ-1", title="A", is_set=True)
+    for (former, present), title in zip((there, back, there), "BCD", strict=True):
+        desk.jira.model.move_issue(former, present)
+        await desk.wish(former, title=title, is_set=True)
+        await desk.settled()
+        assert desk.titles() == {present: title}
+
+
+async def test_a_moved_issue_survives_the_loss_of_the_ledger(desk: Desk) -> None:
+    """Read again from the topic, the former key's delete does not take the link that stands."""
+    desk.jira.model.find("PROJ-1")
+    desk.jira.model.move_issue("PROJ-1", "NEW-1")
+    await desk.wish("PROJ-1", title="A", is_set=True)
+    await desk.wish("NEW-1", title="A", is_set=True)
+    await desk.settled()
+    assert desk.titles() == {"NEW-1": "A"}
+
+
 async def test_a_deleted_issue_is_told(desk: Desk) -> None:
     """A link whose issue is gone is rejected with that reason, not counted as deleted."""
     await desk.wish("PROJ-1", title="A")
