@@ -111,7 +111,7 @@ class Service:
             if Role.INGRESS in self.role:
                 jobs.append(await self._ingress(stack, publish))
             self.started.set()
-            self._tell("ready", **self.addresses)
+            self._tell("listening", **self.addresses)
             await self._until(stop, [*jobs, self._drain])
         self._tell("stopped")
 

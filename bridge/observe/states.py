@@ -69,7 +69,9 @@ _SHARE = "partitions_assigned"
 STATES: dict[str, State] = {
     # --- the life of a process -------------------------------------------------------------
     "starting": State(Level.INFO, "The process has read its configuration and starts."),
-    "ready": State(Level.INFO, "All conditions of readiness hold."),
+    "listening": State(
+        Level.INFO, "The process serves at these addresses; /readyz tells what it still waits for."
+    ),
     "draining": State(Level.INFO, "The process was told to stop and finishes what is under way."),
     "stopped": State(Level.INFO, "The process has stopped; nothing is under way."),
     "unexpected_error": State(
