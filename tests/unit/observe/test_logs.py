@@ -97,8 +97,8 @@ def test_a_console_gets_text() -> None:
     """Without json the lines are for eyes."""
     stream = io.StringIO()
     set_up(stream, json=False)
-    Logs()("ready", port=8080)
-    assert "ready" in stream.getvalue()
+    Logs()("listening", port=8080)
+    assert "listening" in stream.getvalue()
     assert "port=8080" in stream.getvalue()
 
 

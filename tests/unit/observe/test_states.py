@@ -77,5 +77,5 @@ def test_tee_tells_everyone() -> None:
     def ear(name: str):  # type: ignore[no-untyped-def] # noqa: ANN202
         return lambda state, /, **fields: heard.append((name, state, fields))
 
-    tee(ear("a"), ear("b"))("ready", port=1)
-    assert heard == [("a", "ready", {"port": 1}), ("b", "ready", {"port": 1})]
+    tee(ear("a"), ear("b"))("listening", port=1)
+    assert heard == [("a", "listening", {"port": 1}), ("b", "listening", {"port": 1})]
