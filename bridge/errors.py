@@ -27,6 +27,13 @@ class ConfigError(BridgeError):
     advice = "Correct the named key; `jira-bridge config check FILE` shows all that is wrong."
 
 
+class UsageError(ConfigError):
+    """A flag, an argument or a file that a command was given cannot be used."""
+
+    code = "wrong_usage"
+    advice = "`jira-bridge COMMAND --help` shows how the command is used."
+
+
 class LedgerBusy(BridgeError):
     """Another process has the SQLite ledger open for writing."""
 
@@ -45,7 +52,9 @@ class LedgerFailed(BridgeError):
     """The database did not do a transaction: the disk is full, gone or read-only."""
 
     code = "ledger_failed"
-    advice = "See that the ledger's disk has room and can be written, then start again; nothing is lost."
+    advice = (
+        "See that `ledger.url` names the ledger, in a folder that is there, with room and the right to write."
+    )
 
 
 class TopicUnfit(BridgeError):
@@ -120,7 +129,9 @@ class Unmappable(BridgeError):
     """A record that cannot become changes. It goes to the dead-letter topic with its reason."""
 
     code = "unmappable"
-    advice = "Read the error in the dead letter's headers; correct the producer or the mapping, then replay."
+    advice = (
+        "Correct the producer or the mapping; the dead letter's headers hold the error. Then send it again."
+    )
 
 
 class BadEnvelope(Unmappable):
@@ -215,7 +226,7 @@ class JiraBadRequest(JiraRejected):
     """400 (or 415, 422): a field that Jira refuses."""
 
     code = "jira_bad_request"
-    advice = "Read Jira's field errors; correct the mapping or the producer, then retry the link."
+    advice = "Read Jira's field errors; correct the mapping or the producer, then deliver the event again."
 
     @property
     def is_blank(self) -> bool:
@@ -227,7 +238,7 @@ class JiraForbidden(JiraRejected):
     """403: the account may not link issues of this project, or issue linking is switched off."""
 
     code = "jira_forbidden"
-    advice = "Give the bridge's account Browse Projects and Link Issues in the project, then retry the link."
+    advice = "Give the account Browse Projects and Link Issues in the project, then deliver the event again."
 
 
 class JiraNotFound(JiraRejected):
@@ -241,7 +252,7 @@ class JiraTooManyLinks(JiraRejected):
     """413: the issue has as many remote links as Jira allows (2,000)."""
 
     code = "jira_too_many_links"
-    advice = "Delete links of that issue that nobody needs, then retry the link."
+    advice = "Delete links of that issue that nobody needs, then deliver the event again."
 
 
 class JiraUnauthorized(JiraError):

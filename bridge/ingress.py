@@ -35,6 +35,8 @@ from bridge.ports import Observe, Publish, Source
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_NO_ENDPOINT = "There is no endpoint of this name. See `ingress.endpoints` of the bridge's configuration."
+
 BODY_SECONDS = 30.0
 """How long a sender may take for its body."""
 
@@ -43,9 +45,6 @@ RETRY_AFTER_SECONDS = 10
 
 # A form with the JSON in one field is GitHub's default.
 _MEDIA_TYPES = {"application/json", "application/x-www-form-urlencoded"}
-
-_MEDIA = {"application/json", "application/x-www-form-urlencoded"}
-"""GitHub's own default is the form, with the JSON in `payload`; what else is in one, its source refuses."""
 
 # https://www.w3.org/TR/trace-context/#traceparent-header; all-zero ids are invalid.
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
@@ -167,7 +166,8 @@ class _Ingress:
             return self._problem(request, 503, error.code, KafkaUnavailable.advice, error=str(error))
         except web.HTTPException as error:
             code = HTTPStatus(error.status).name.lower()
-            return self._problem(request, error.status, code, error.reason, allow=error.headers.get("Allow"))
+            told = _NO_ENDPOINT if error.status == HTTPStatus.NOT_FOUND else error.reason
+            return self._problem(request, error.status, code, told, allow=error.headers.get("Allow"))
         except Exception as error:  # noqa: BLE001 - the sender gets an answer whatever happens
             self._observe("unexpected_error", place="ingress", error=error, exc_info=error)
             return self._problem(
@@ -186,7 +186,9 @@ class _Ingress:
     ) -> web.Response:
         name = request.match_info.get("endpoint", "")
         known = name if name in self._endpoints else ""  # a label's values are not the sender's to choose
-        self._observe("delivery_refused", endpoint=known, code=code, status=status, error=error)
+        self._observe(
+            "delivery_refused", endpoint=known, code=code, status=status, detail=detail, error=error
+        )
         title = HTTPStatus(status).phrase
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
         response = web.Response(

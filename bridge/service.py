@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Flag, auto
 from functools import partial
+from pathlib import Path
 
 from aiohttp import web
 
-from bridge.errors import ConfigError, JiraError, KafkaUnavailable
+from bridge.errors import ConfigError, JiraError, KafkaUnavailable, UsageError
 from bridge.ingress import Endpoint, make_app
 from bridge.intake import Intake
 from bridge.jira.auth import parse_auth
@@ -78,14 +79,12 @@ Job = Callable[[asyncio.Event], Awaitable[None]]
 class Service:
     """One process of the bridge.
 
-    `has_admin` is False for a broker without a controller (the embedded one). `started` is set
-    once the process listens, at `addresses` (what is served there, to its URL).
+    `started` is set once the process listens, at `addresses` (what is served there, to its URL).
     """
 
     settings: Settings
     role: Role
     observe: Observe = field(default_factory=Logs)
-    has_admin: bool = True
     started: asyncio.Event = field(default_factory=asyncio.Event)
     addresses: dict[str, str] = field(default_factory=dict)
     health: Health = field(default_factory=lambda: Health(time.monotonic))
@@ -93,6 +92,7 @@ class Service:
 
     def __post_init__(self) -> None:
         """Let the metrics and the health hear what the observer hears."""
+        self._fit = asyncio.Event()
         self._tell = tee(self.observe, self.metrics, self._watch)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -101,6 +101,8 @@ class Service:
         Raises ConfigError, LedgerBusy, LedgerFormat, TopicUnfit and PositionLost: what no
         waiting puts right.
         """
+        if Role.WORKER in self.role and not self.settings.sites:
+            raise ConfigError("sites: is empty; a worker needs at least one Jira site (`--jira URL`)")
         self._tell("starting", role=self.role.name)
         async with AsyncExitStack() as stack:
             producer = Producer(self._cluster, observe=self._tell, health=self.health)
@@ -109,7 +111,8 @@ class Service:
             if Role.WORKER in self.role:
                 jobs.append(await self._worker(stack, publish))
             if Role.INGRESS in self.role:
-                jobs.append(await self._ingress(stack, publish))
+                await self._ingress(stack, publish)
+            jobs.append(self._topics)
             self.started.set()
             self._tell("listening", **self.addresses)
             await self._until(stop, [*jobs, self._drain])
@@ -136,17 +139,10 @@ class Service:
 
     # --- ingress -----------------------------------------------------------------------------
 
-    async def _ingress(self, stack: AsyncExitStack, publish: Publish) -> Job:
-        ingress, sources = self.settings.ingress, load_sources()
-        endpoints = []
-        for name, endpoint in ingress.endpoints.items():
-            if endpoint.source not in sources:
-                known = ", ".join(sorted(sources))
-                raise ConfigError(f"endpoint {name}: there is no source {endpoint.source}; there are {known}")
-            secrets = tuple(secret.get_secret_value().encode() for secret in endpoint.secrets)
-            endpoints.append(Endpoint(name, sources[endpoint.source], ingress.topic, secrets, endpoint.open))
+    async def _ingress(self, stack: AsyncExitStack, publish: Publish) -> None:
+        ingress = self.settings.ingress
         app = make_app(
-            endpoints,
+            endpoints(self.settings),
             publish,
             observe=self._tell,
             now=lambda: datetime.now(UTC),
@@ -155,18 +151,10 @@ class Service:
         )
         await self._serve(stack, app, "webhooks", ingress.host, ingress.port)
 
-        async def job(stop: asyncio.Event) -> None:
-            await self._topics(stop, [ingress.topic])
-            await stop.wait()
-
-        return job
-
     # --- worker ------------------------------------------------------------------------------
 
     async def _worker(self, stack: AsyncExitStack, publish: Publish) -> Job:
         settings = self.settings
-        if not settings.sites:
-            raise ConfigError("sites: is empty; a worker needs at least one Jira site (`--jira URL`)")
         ledger = SqliteLedger(settings.ledger.path)
         stack.push_async_callback(ledger.close)
         sites = {name: await stack.enter_async_context(jira(site)) for name, site in settings.sites.items()}
@@ -190,7 +178,7 @@ class Service:
             stopping.set()
 
         async def job(stop: asyncio.Event) -> None:
-            await self._topics(stop, [*settings.kafka.topics, settings.kafka.dead_letter_topic])
+            await self._fit.wait()
             jobs: list[Job] = [consumer.run, writer.run, partial(self._prune, ledger)]
             await self._until(stop, [*jobs, heed])
 
@@ -231,9 +219,7 @@ class Service:
                 except KafkaUnavailable:
                     if stopping.is_set():
                         raise
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(_AGAIN_SECONDS):
-                            await stopping.wait()
+                    await _pause(stopping, _AGAIN_SECONDS)
                 else:
                     break
             self._tell("dead_letter", code=error.code, event_id=call.event, error=str(error))
@@ -247,9 +233,7 @@ class Service:
             now = time.time()
             gone = await ledger.prune(now - days.journal_days * _DAY, now - days.tombstone_days * _DAY)
             self._tell("pruned", entries=gone)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_PRUNE_SECONDS):
-                    await stop.wait()
+            await _pause(stop, _PRUNE_SECONDS)
 
     # --- common ------------------------------------------------------------------------------
 
@@ -266,29 +250,28 @@ class Service:
             security.ca_file,
         )
 
-    async def _topics(self, stop: asyncio.Event, names: Sequence[str]) -> None:
+    async def _topics(self, stop: asyncio.Event) -> None:
         """See that the topics are there and fit, as soon as Kafka is. Raises TopicUnfit."""
         kafka = self.settings.kafka
+        names = (
+            {*kafka.topics, kafka.dead_letter_topic}
+            if Role.WORKER in self.role
+            else {self.settings.ingress.topic}
+        )
+        retention = kafka.retention_days * _DAY * 1000
         topics = [
-            Topic(
-                name,
-                kafka.partitions,
-                kafka.replication,
-                kafka.retention_days * _DAY * 1000,
-                MAX_RECORD_BYTES,
-            )
-            for name in names
+            Topic(name, kafka.partitions, kafka.replication, retention, MAX_RECORD_BYTES)
+            for name in sorted(names)
         ]
-        while self.has_admin and not stop.is_set():
+        while not (stop.is_set() or self._fit.is_set()):
             try:
                 await ensure_topics(self._cluster, topics, create=kafka.create_topics, observe=self._tell)
+                self._fit.set()
             except KafkaUnavailable as error:
-                self._tell("kafka_unavailable", client="admin", detail=str(error))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_AGAIN_SECONDS):
-                        await stop.wait()
-            else:
-                return
+                self._tell("kafka_unavailable", client="admin", error=str(error))
+                await _pause(stop, _AGAIN_SECONDS)
+        await stop.wait()
+        self._fit.set()
 
     async def _serve(
         self, stack: AsyncExitStack, app: web.Application, name: str, host: str, port: int
@@ -299,7 +282,7 @@ class Service:
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise ConfigError(f"{host}:{port} cannot be listened on: {error.strerror}") from error
+            raise UsageError(f"{host}:{port} cannot be listened on: {error.strerror}") from error
         port = runner.addresses[0][1]
         self.addresses[name] = f"http://{'127.0.0.1' if host in _ANY else host}:{port}"
 
@@ -308,6 +291,27 @@ class Service:
         if state in {"site_halted", "site_resumed"}:
             reason = str(fields.get("error", ""))
             self.health.set(f"jira {fields['site']}", ok=state == "site_resumed", reason=reason)
+
+
+def endpoints(settings: Settings) -> list[Endpoint]:
+    """The endpoints with their sources. Raises ConfigError for a source that is not installed."""
+    sources, found = load_sources(), []
+    for name, endpoint in settings.ingress.endpoints.items():
+        if endpoint.source not in sources:
+            known = ", ".join(sorted(sources))
+            raise ConfigError(
+                f"ingress.endpoints.{name}: there is no source {endpoint.source}; there are {known}"
+            )
+        secrets = tuple(secret.get_secret_value().encode() for secret in endpoint.secrets)
+        found.append(Endpoint(name, sources[endpoint.source], settings.ingress.topic, secrets, endpoint.open))
+    return found
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until the stop."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 def pipeline(settings: Settings) -> Pipeline:
@@ -323,7 +327,16 @@ def mapper(settings: Settings, sites: Sequence[mapped.Site]) -> mapped.Mapper:
 
 def own_mappings(settings: Settings) -> list[RuleMapping]:
     """The user's own mappings. Raises ConfigError."""
-    return [parse_mapping(path.read_text("utf-8"), str(path)) for path in settings.mappings]
+    return [parse_mapping(_text(path), str(path)) for path in settings.mappings]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: cannot be read: expected UTF-8 text") from None
 
 
 def mapped_sites(settings: Settings) -> list[mapped.Site]:

@@ -13,11 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bridge.errors import (
+    JiraAnswerLost,
     JiraError,
     JiraLoginDenied,
     JiraRateLimited,
     JiraRejected,
     JiraUnauthorized,
+    JiraUnavailable,
+    JiraUnreachable,
     KafkaUnavailable,
 )
 from bridge.model import Call, CallKind, Deleted, Entry, Found, LinkKey, Listed, Row
@@ -57,6 +60,7 @@ class Writer:
     _reasons: dict[LinkKey, str | None] = field(init=False, default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(init=False, default_factory=set)
     _probes: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
+    _away: set[str] = field(init=False, default_factory=set)
     _fault: BaseException | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -146,16 +150,28 @@ class Writer:
             status=status,
             seconds=self.clock() - began,
         )
+        self._notice(call.key.site, answer)
         if isinstance(answer, JiraError):
             try:
                 await self._react(call, answer)
             except KafkaUnavailable as error:
                 # Not told, so not settled: the row stays unsure, and is looked up again.
-                self.observe("kafka_unavailable", error=str(error))
+                self.observe("kafka_unavailable", client="dead letters", error=str(error))
                 return
         self._reasons.pop(call.key, None)
         self._settled.append(Settled(call, answer, self.clock(), self.jitter()))
         self._news.set()
+
+    def _notice(self, site: str, answer: Answer) -> None:
+        """Tell once that a site is away, and once that it is back."""
+        is_away = isinstance(answer, JiraUnreachable | JiraUnavailable | JiraAnswerLost)
+        if is_away is (site in self._away):
+            return
+        self._away ^= {site}
+        if is_away:
+            self.observe("jira_unavailable", site=site, error=str(answer))
+        else:
+            self.observe("jira_available", site=site)
 
     async def _answer(self, call: Call) -> Answer:
         jira, (_, issue, global_id) = self.sites[call.key.site], call.key

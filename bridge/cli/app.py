@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,7 +15,7 @@ from bridge.errors import BridgeError, ConfigError
 EPILOG = (
     "Exit codes: 0 done, 1 not right or not found, 2 wrong usage or configuration, 3 stopped by an error."
 )
-FAILED, WRONG_USAGE, STOPPED = 1, 2, 3
+FAILED, WRONG_USAGE, STOPPED, INTERRUPTED = 1, 2, 3, 130
 
 app = typer.Typer(
     name="jira-bridge",
@@ -26,8 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# A script that reads a table wants its lines whole.
+_WIDTH = None if sys.stdout.isatty() else 1_000
+out = Console(highlight=False, emoji=False, soft_wrap=True, width=_WIDTH)
+err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 # Each module adds its commands to `app`; the order is that of the help.
 PARTS = ("roles", "demo", "simulator", "mapping", "explain", "links", "config")
@@ -54,13 +56,15 @@ def main() -> None:
         importlib.import_module(f"bridge.cli.{part}")
     try:
         app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except ConfigError as error:
         fail(error, WRONG_USAGE)
     except BridgeError as error:
         fail(error, STOPPED)
 
 
-def fail(error: BridgeError, code: int) -> None:
+def fail(error: BridgeError, code: int) -> NoReturn:
     """Say what is wrong and what to do, and leave with the exit code."""
     text = str(error)
     err.print(f"error ({error.code}): {text}", style="red", markup=False)

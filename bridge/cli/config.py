@@ -13,7 +13,7 @@ from bridge.cli import options
 from bridge.cli.app import app, out
 from bridge.errors import ConfigError
 from bridge.mapping.examples import failures
-from bridge.service import own_mappings, pipeline
+from bridge.service import endpoints, own_mappings, pipeline
 from bridge.settings import load
 from bridge.settings import schema as settings_schema
 
@@ -28,16 +28,15 @@ def check(file: File, json: options.Json = False) -> None:
     """Load a configuration with its secrets, run its mappings' own tests, and name all that is wrong."""
     settings = load(file, os.environ, {})
     pipeline(settings)
+    endpoints(settings)
     if failed := [line for mapping in own_mappings(settings) for line in failures(mapping)]:
         raise ConfigError("\n".join(failed))
     if json:
         print(orjson.dumps(settings.redacted(), option=orjson.OPT_INDENT_2).decode())  # noqa: T201 - for a script
     else:
-        sites, endpoints = (
-            ", ".join(settings.sites) or "none",
-            ", ".join(settings.ingress.endpoints) or "none",
-        )
-        out.print(f"{file} is right. Sites: {sites}. Endpoints: {endpoints}.", markup=False)
+        sites = ", ".join(settings.sites) or "none, so a worker will not start"
+        names = ", ".join(settings.ingress.endpoints) or "none, so ingress takes nothing"
+        out.print(f"{file} is right. Sites: {sites}. Endpoints: {names}.", markup=False)
 
 
 @config_app.command(epilog="Example: `jira-bridge config schema > bridge.schema.json`")

@@ -106,7 +106,7 @@ async def _demo(cluster: Cluster, folder: Path, *, once: bool) -> bool:
         server = await stack.enter_async_context(JiraServer(JiraModel(projects=[PROJECT]), auth=DEFAULT_AUTH))
         settings = _settings(cluster, server.url, folder)
         observe = tee(Logs(), ear)
-        service = Service(settings, Role.ALL, observe=observe, has_admin=False)
+        service = Service(settings, Role.ALL, observe=observe)
         running = asyncio.create_task(service.run(stop))
         client = await stack.enter_async_context(jira(settings.sites[SITE]))
         publish = await stack.enter_async_context(
@@ -115,9 +115,10 @@ async def _demo(cluster: Cluster, folder: Path, *, once: bool) -> bool:
         try:
             await _first(service.started.wait(), running)
             telling = _tell(service, settings, ear, publish)
-            is_right = await _first(telling, running) is not None and await _check(client)
-            if not once and not stop.is_set():
-                _invite(service, server.url, cluster)
+            told = await _first(telling, running)
+            is_right = told is not None and await _check(client)
+            if told and not once and not stop.is_set():
+                _invite(service, settings, cluster, told)
                 await _first(stop.wait(), running)
         finally:
             stop.set()
@@ -136,16 +137,17 @@ async def _first(wanted: Awaitable[T], running: asyncio.Task[None]) -> T | None:
     return None
 
 
-async def _tell(service: Service, settings: Settings, ear: Ear, publish: Publish) -> bool:
-    """Send the story's steps one by one, and say what became of each."""
+async def _tell(service: Service, settings: Settings, ear: Ear, publish: Publish) -> str:
+    """Send the story's steps one by one, and say what became of each; the last one's id."""
+    event = ""
     async with aiohttp.ClientSession() as session:
         for step in story(datetime.now(UTC) - timedelta(hours=1)):
             out.print(f"\n{step.words}", style="bold", markup=False)
             async with asyncio.timeout(STEP_SECONDS):
                 event = await ear.settled(await _send(service, session, publish, step))
-            for entry in read_journal(settings.ledger.path, event):
+            for entry in read_journal(settings.ledger.path, event)[0]:
                 out.print(f"  {sentence(entry)}", markup=False)
-    return True
+    return event.partition(" ")[2]
 
 
 async def _send(service: Service, session: aiohttp.ClientSession, publish: Publish, step: Step) -> str:
@@ -199,24 +201,26 @@ def _issues() -> list[str]:
     return [f"{PROJECT}-{number}" for number in range(1, 5)]
 
 
-def _invite(service: Service, jira_url: str, cluster: Cluster) -> None:
-    """Say what is up, and how to send a webhook by hand."""
+def _invite(service: Service, settings: Settings, cluster: Cluster, event_id: str) -> None:
+    """Say what is up, how to ask it, and how to send a webhook by hand."""
     steps = story(datetime.now(UTC) - timedelta(minutes=5))
     step = next(step for step in steps if step.webhook == "pull_request")
     body = orjson.dumps(step.body)
     sent = _signed("pull_request", str(uuid.uuid4()), body)
-    url = f"{service.addresses['webhooks']}/webhooks/github"
+    url, site = f"{service.addresses['webhooks']}/webhooks/github", settings.sites[SITE].url
     headers = " ".join(f"-H {quote(f'{name}: {value}')}" for name, value in sent.items())
     out.print("\nEverything stays up until Ctrl-C:", style="bold")
     for name, address in (
         ("webhooks", url),
         ("readiness", f"{service.addresses['worker']}/readyz"),
         ("metrics", f"{service.addresses['worker']}/metrics"),
-        ("Jira (simulated)", f"{jira_url}/_simulator"),
+        ("Jira (simulated)", f"{site}/_simulator"),
         ("Kafka (embedded)", cluster.bootstrap),
     ):
         out.print(f"  {name:<17} {address}", markup=False)
-    out.print("\nA signed delivery to try:\n", style="bold")
+    out.print("\nTo try, in another terminal:\n", style="bold")
+    out.print(f"jira-bridge explain {event_id} --ledger {settings.ledger.url}", markup=False)
+    out.print(f"jira-bridge links list DEMO-1 --jira {site} --jira-auth basic:{DEFAULT_AUTH}", markup=False)
     out.print(f"curl -i {url} {headers} --data-raw {quote(body.decode())}\n", markup=False)
 
 

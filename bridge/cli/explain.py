@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Annotated
 
 import orjson
@@ -13,7 +15,7 @@ from bridge.cli import options
 from bridge.cli.app import FAILED, app, err, out
 from bridge.errors import BridgeError
 from bridge.ledger.sqlite import read_journal
-from bridge.model import Entry, Outcome
+from bridge.model import Entry, Outcome, Phase, Row
 
 _WORDS = {
     Outcome.MERGED: "taken in: it is the newest of its subject",
@@ -38,15 +40,27 @@ def explain(
 ) -> None:
     """Tell what became of an event, from the ledger's journal."""
     path = options.settings(config, ledger__url=ledger).ledger.path
-    entries = read_journal(path, event)
+    entries, rows = read_journal(path, event)
     if json:
         print(orjson.dumps([_plain(entry) for entry in entries]).decode())  # noqa: T201 - for a script
-    for entry in () if json else entries:
-        out.print(sentence(entry), markup=False)
+    else:
+        tell(entries, rows)
     if not entries:
         err.print(f"The journal of {path} has nothing of {event}.", markup=False)
         err.print("It may not have been read yet, or be older than `ledger.journal_days`.")
         raise typer.Exit(FAILED)
+
+
+def tell(entries: Sequence[Entry], rows: Sequence[Row]) -> None:
+    """Print the journal in words, equal entries in a row as one, and what is still waited for."""
+    for _, group in groupby(entries, key=lambda entry: (entry.outcome, entry.reason, entry.key)):
+        *before, last = group
+        times = f"  ({len(before) + 1} times)" if before else ""
+        out.print(sentence(last) + times, markup=False)
+    for row in rows:
+        why = f": {row.reason}. {ADVICE.get(row.reason, '')}" if row.reason else " for Jira."
+        state = "stands aside" if row.phase is Phase.REJECTED else "waits"
+        out.print(f"Now: {row.key.issue} {state}{why}", markup=False)
 
 
 def sentence(entry: Entry) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -12,10 +13,11 @@ import orjson
 import typer
 from pydantic import ValidationError
 from rich.table import Column, Table
+from rich.text import Text
 
 from bridge.cli import options
-from bridge.cli.app import WRONG_USAGE, app, err, out
-from bridge.errors import ConfigError
+from bridge.cli.app import FAILED, STOPPED, app, err, out
+from bridge.errors import JiraBadRequest, JiraError, JiraNotFound, UsageError
 from bridge.jira.client import JiraClient
 from bridge.model import Link, RemoteLink
 from bridge.service import jira as client_of
@@ -138,7 +140,14 @@ def _ask(
         async with client_of(settings.sites[_site(settings, site)], attempts=4) as client:
             return await operation(client)
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except JiraError as error:
+        # Said here, since the advice that goes with it is for a bridge that goes on by itself.
+        if error.status is None and isinstance(error, JiraBadRequest):
+            raise UsageError(str(error)) from None
+        err.print(f"error ({error.code}): {error}", style="red", markup=False)
+        raise typer.Exit(FAILED if isinstance(error, JiraNotFound) else STOPPED) from None
 
 
 def _site(settings: Settings, name: str | None) -> str:
@@ -147,14 +156,13 @@ def _site(settings: Settings, name: str | None) -> str:
         return names[0]
     if name not in names:
         known = ", ".join(names) or "none; give --jira URL, or --config FILE"
-        raise ConfigError(f"--site: which of the sites? There are: {known}")
+        raise UsageError(f"--site: which of the sites? There are: {known}")
     return name
 
 
 def _one_of(global_id: str | None, link_id: int | None) -> None:
-    if (global_id is None) == (link_id is None):
-        err.print("Give either --global-id or --id.")
-        raise typer.Exit(WRONG_USAGE)
+    if (link_id is None) == (not global_id):
+        raise UsageError("give either --global-id or --id")
 
 
 def _body(file: Path) -> tuple[Link, str | None]:
@@ -164,12 +172,12 @@ def _body(file: Path) -> tuple[Link, str | None]:
         global_id = body.get("globalId")
         return Link.model_validate(body), global_id
     except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
     except (orjson.JSONDecodeError, AttributeError):
-        raise ConfigError(f"{file} is not a JSON object") from None
+        raise UsageError(f"{file} is not a JSON object") from None
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"{file} is no link: {wrong}") from None
+        raise UsageError(f"{file} is no link: {wrong}") from None
 
 
 def _show(remotes: list[RemoteLink], *, json: bool) -> None:
@@ -178,26 +186,18 @@ def _show(remotes: list[RemoteLink], *, json: bool) -> None:
             body = {"id": remote.id, "issue": remote.issue, **remote.link.body(remote.global_id)}
             print(orjson.dumps(body).decode())  # noqa: T201 - for a script
         return
-    out.print(table(remotes))
+    out.print(table(remotes) if remotes else "No links.")
 
 
 def table(remotes: list[RemoteLink]) -> Table:
     """Links as a person reads them; a resolved one is struck through, as in Jira."""
-    # A globalId is copied from here: folded where it must be, never cut.
-    shown = Table(
-        "id", "issue", "title", "status", Column("globalId", overflow="fold"), box=None, pad_edge=False
-    )
+    fold = partial(Column, overflow="fold")  # a globalId is copied from here: never cut
+    shown = Table("id", "issue", fold("title"), "status", fold("globalId"), box=None, pad_edge=False)
     for remote in remotes:
         thing = remote.link.object
         icon = thing.status.icon if thing.status else None
         resolved = bool(thing.status and thing.status.resolved)
-        title = f"[strike]{_plain(thing.title)}[/strike]" if resolved else _plain(thing.title)
         status = (icon.title if icon else None) or ("resolved" if resolved else "")
-        shown.add_row(
-            str(remote.id), remote.issue, title, _plain(status or ""), _plain(remote.global_id or "")
-        )
+        title = Text(thing.title, style="strike" if resolved else "")
+        shown.add_row(str(remote.id), remote.issue, title, Text(status or ""), Text(remote.global_id or ""))
     return shown
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

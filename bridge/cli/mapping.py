@@ -12,7 +12,7 @@ import typer
 
 from bridge.cli import options
 from bridge.cli.app import FAILED, app, out
-from bridge.errors import ConfigError, Unmappable
+from bridge.errors import Unmappable, UsageError
 from bridge.kafka.envelope import Origin, decode
 from bridge.mapping.mapper import Mapped, Site
 from bridge.model import Event, Record, Webhook
@@ -63,7 +63,7 @@ def _result(pipeline: Pipeline, file: Path, source: str, type_: str) -> dict[str
         event = pipeline.event(_delivery(pipeline, file, source, type_))
         wanted = pipeline.mapper.map(event)
     except Unmappable as error:
-        return {**result, "skipped": error.code, "error": f"{error} {error.advice}"}
+        return {**result, "skipped": error.code, "error": str(error)}
     return {
         **result,
         "event": event.type,
@@ -76,14 +76,16 @@ def _delivery(pipeline: Pipeline, file: Path, source: str, type_: str) -> Webhoo
     try:
         body = file.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
     now = datetime.now(UTC)
     if source == CLOUDEVENTS:
         headers = (("content-type", b"application/cloudevents+json"),)
         return decode(Record("", 0, 0, int(now.timestamp() * 1000), None, body, headers))
     if source not in pipeline.sources:
         known = ", ".join(sorted({*pipeline.sources, CLOUDEVENTS}))
-        raise ConfigError(f"--source: there is no {source}; there are {known}")
+        raise UsageError(f"--source: there is no {source}; there are {known}")
+    if not type_:
+        raise UsageError(f"--event: is needed with {source}, whose bodies do not tell their type")
     sent = pipeline.sources[source].headers(type_, file.name)
     return Webhook("", source, file.name, sent, body, now)
 

@@ -28,8 +28,8 @@ JiraAuth = Annotated[
     typer.Option(
         "--jira-auth",
         metavar="AUTH",
-        help="basic:EMAIL:TOKEN, bearer:TOKEN, anonymous, env:NAME or file:PATH (which keep it off the "
-        "process list).",
+        help="env:NAME or file:PATH of basic:E-MAIL:TOKEN, bearer:TOKEN or anonymous; or one of "
+        "these itself, which the process list then shows.",
     ),
 ]
 JiraLimit = Annotated[

@@ -10,7 +10,7 @@ import typer
 
 from bridge.cli import options
 from bridge.cli.app import app, out
-from bridge.errors import ConfigError
+from bridge.errors import UsageError
 from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.jira_server import JiraServer
 
@@ -20,8 +20,12 @@ DEFAULT_AUTH = "demo@example.com:demo"
 @app.command(epilog="Example: `jira-bridge simulator --port 8090 --project DEMO --issue PROJ-1`")
 def simulator(
     port: Annotated[
-        int, typer.Option("--port", metavar="N", help="Port to listen on; 0 takes a free one.")
+        int,
+        typer.Option("--port", metavar="N", min=0, max=65_535, help="Port to listen on; 0 takes a free one."),
     ] = 8090,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
     issue: Annotated[
         list[str] | None, typer.Option("--issue", metavar="KEY", help="An issue that exists.")
     ] = None,
@@ -35,16 +39,22 @@ def simulator(
     In a project named by --project every issue exists. Its state is in memory only.
     """
     if not all(auth.partition(":")):
-        raise ConfigError("--auth: expected EMAIL:TOKEN")
+        raise UsageError("--auth: expected EMAIL:TOKEN")
 
     async def main() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with JiraServer(
-            JiraModel(issues=issue or [], projects=project or []), port=port, auth=auth
-        ) as server:
+        model = JiraModel(issues=issue or [], projects=project or [])
+        async with JiraServer(model, host=host, port=port, auth=auth) as server:
             out.print(f"Jira simulator: {server.url} (page: {server.url}/_simulator)", markup=False)
+            knobs = 'curl -X PUT -d \'{"latency": 0.2, "rate_429": 0.1}\''
+            out.print(f"Faults: {knobs} {server.url}/_simulator/knobs", markup=False)
             await stop.wait()
 
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except OSError as error:
+        raise UsageError(f"{host}:{port} cannot be listened on: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"--issue: {error}") from None

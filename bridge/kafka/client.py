@@ -21,7 +21,7 @@ from aiokafka.errors import (
 )
 
 from bridge.errors import KafkaUnavailable, TopicUnfit
-from bridge.kafka.cluster import Cluster
+from bridge.kafka.cluster import Cluster, reason
 from bridge.observe.health import Health
 from bridge.ports import Observe
 
@@ -117,7 +117,7 @@ class Producer:
             raise TopicUnfit(f"{topic} does not take the record: {error}") from error
         except (KafkaError, TimeoutError, OSError) as error:
             await self._failed(client, error)
-            raise KafkaUnavailable(f"{topic}: {_reason(error)}") from error
+            raise KafkaUnavailable(f"{topic}: {reason(error)}") from error
         self._failing_since = None
         self._succeeded()
 
@@ -181,8 +181,8 @@ class Producer:
 
     async def _failed(self, client: AIOKafkaProducer | None, error: BaseException) -> None:
         self._is_up = False
-        self._health.set(CONDITION, ok=False, reason=_reason(error))
-        self._observe("kafka_unavailable", client="producer", error=_reason(error))
+        self._health.set(CONDITION, ok=False, reason=reason(error))
+        self._observe("kafka_unavailable", client="producer", error=reason(error))
         self._failing_since = self._failing_since or time.monotonic()
         # An error that repeating cannot cure (a sequence number out of order, a closed client)
         # stays with the client that met it.
@@ -202,7 +202,3 @@ async def _close(client: AIOKafkaProducer) -> None:
         sender.sender_task.cancel()
         await asyncio.wait({sender.sender_task}, timeout=_CLOSE_SECONDS)
     await client.client.close()
-
-
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".removesuffix(": ")

@@ -35,3 +35,9 @@ class Cluster:
             "sasl_plain_password": self.password,
             "ssl_context": create_ssl_context(cafile=self.ca_file) if tls else None,
         }
+
+
+def reason(error: BaseException) -> str:
+    """The error's type and text, once: aiokafka's texts begin with the type already."""
+    name = type(error).__name__
+    return f"{name}: {str(error).removeprefix(name).removeprefix(': ')}".removesuffix(": ")

@@ -10,18 +10,18 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
-from bridge.errors import ConfigError
+from bridge.errors import UsageError
 from bridge.kafka.cluster import Cluster
 
 
 class EmbeddedBroker:
-    """`with EmbeddedBroker() as cluster`. Raises ConfigError where confluent-kafka is missing."""
+    """`with EmbeddedBroker() as cluster`. Raises UsageError where confluent-kafka is missing."""
 
     def __init__(self) -> None:
         try:
             from confluent_kafka import Producer  # noqa: PLC0415 - an extra that only this needs
         except ImportError as error:
-            raise ConfigError(
+            raise UsageError(
                 "The embedded Kafka broker needs confluent-kafka: pip install 'jira-link-bridge[demo]'."
             ) from error
         self._make = Producer

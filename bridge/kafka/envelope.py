@@ -289,18 +289,6 @@ def refused_version(record: Record) -> Version | None:
         raise BadEnvelope(f"{_VERSION} is no version: {_shown(text)}.") from None
 
 
-def replay(record: Record) -> tuple[bytes | None, bytes, Headers]:
-    """The key, value and headers by which a dead letter goes back to its topic.
-
-    It keeps its origin, so that its version is what it was. Raises BadEnvelope for a letter
-    that was cut.
-    """
-    if record.header(_DEAD + "cut") is not None or record.value is None:
-        raise BadEnvelope("The dead letter holds only a part of its record; it can't be replayed.")
-    told = {_DEAD + "reason", _DEAD + "error"}
-    return record.key, record.value, [(name, value) for name, value in record.headers if name not in told]
-
-
 def _size(key: bytes | None, value: bytes, headers: Headers) -> int:
     """At least what the record takes on the wire: lengths are varints of 5 bytes at the most."""
     framing = 100  # the batch's header (61 bytes) and the record's own fields

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
 
 from bridge.errors import KafkaUnavailable, TopicUnfit
-from bridge.kafka.cluster import Cluster
+from bridge.kafka.cluster import Cluster, reason
 from bridge.ports import Observe
 
 _TIMEOUT_SECONDS = 30.0
@@ -46,24 +46,38 @@ class Topic:
 async def ensure_topics(cluster: Cluster, topics: Sequence[Topic], *, create: bool, observe: Observe) -> None:
     """Create the topics that are missing, where `create` says so; check those that are there.
 
-    Raises TopicUnfit, which names every setting that is wrong, and KafkaUnavailable. Needs a
-    broker with a controller, which the embedded one is not.
+    A broker that cannot tell its settings (the embedded one) is taken as it is. Raises
+    TopicUnfit, which names every setting that is wrong, and KafkaUnavailable.
     """
     admin = AIOKafkaAdminClient(**cluster.arguments())
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):
             await admin.start()
-            missing = await _missing(admin, topics)
-            if create:
-                await _create(admin, missing, observe)
-            wrong = [] if create else [f"{topic.name}: is missing" for topic in missing]
-            wrong += [text for topic in topics if topic not in missing for text in await _check(admin, topic)]
+            wrong = [text async for text in _faults(admin, topics, create=create, observe=observe)]
+    except IncompatibleBrokerVersion:
+        observe("topics_unchecked", topics=[topic.name for topic in topics])
+        return
     except (KafkaError, OSError, TimeoutError) as error:
-        raise KafkaUnavailable(f"{type(error).__name__}: {error}") from error
+        raise KafkaUnavailable(reason(error)) from error
     finally:
         await admin.close()
     if wrong:
         raise TopicUnfit("; ".join(wrong))
+
+
+async def _faults(
+    admin: AIOKafkaAdminClient, topics: Sequence[Topic], *, create: bool, observe: Observe
+) -> AsyncIterator[str]:
+    missing = await _missing(admin, topics)
+    for topic in topics:
+        if topic not in missing:
+            for text in await _check(admin, topic):
+                yield text
+        elif not create:
+            yield f"{topic.name}: is missing"
+    if create and missing:
+        await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, missing[0].name)])
+        await _create(admin, missing, observe)
 
 
 async def _missing(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> list[Topic]:
@@ -72,15 +86,15 @@ async def _missing(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> list[
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], observe: Observe) -> None:
-    if not topics:
-        return
-    answer = await admin.create_topics(
-        [NewTopic(t.name, t.partitions, t.replication, topic_configs=t.settings()) for t in topics]
-    )
+    wanted = [NewTopic(t.name, t.partitions, t.replication, topic_configs=t.settings()) for t in topics]
+    try:
+        answer = await admin.create_topics(wanted)
+    except AttributeError as error:  # aiokafka's, while the cluster elects its controller
+        raise KafkaUnavailable("the cluster has no controller yet") from error
     for name, code, message in answer.topic_errors:
-        error = for_code(code)
-        if code and error is not TopicAlreadyExistsError:  # another worker was faster
-            raise TopicUnfit(f"{name} cannot be created: {error.__name__}: {message}")
+        kind = for_code(code)
+        if code and kind is not TopicAlreadyExistsError:  # another worker was faster
+            raise TopicUnfit(f"{name} cannot be created: {kind.__name__}: {message}")
     for topic in topics:
         observe("topic_created", topic=topic.name, partitions=topic.partitions)
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from bridge.errors import ConfigError, LedgerBusy, LedgerFailed, LedgerFormat, PositionMoved
+from bridge.errors import LedgerBusy, LedgerFailed, LedgerFormat, PositionMoved, UsageError
 from bridge.model import (
     Entry,
     Known,
@@ -72,6 +72,7 @@ SELECT issue, version, event, seen, link, known, digest, link_id, phase, not_bef
 """
 _SELECT_SUBJECT = f"{_SELECT} WHERE site = ? AND global_id = ?"
 _SELECT_PHASE = f"{_SELECT} WHERE phase = ?"
+_SELECT_WAITING = f"{_SELECT} WHERE event = ? AND phase <> 'settled'"
 _SELECT_ALL = f"{_SELECT} ORDER BY site, issue, global_id"
 _SELECT_SET = "SELECT version, event, seen FROM sets WHERE site = ? AND global_id = ?"
 _STORE_ROW = """
@@ -223,12 +224,21 @@ class SqliteTables:
             self._moved.update(batch.moves)
 
 
-def read_journal(path: Path, event: str) -> list[Entry]:
-    """The journal of one event, beside a worker that may be writing. Raises ConfigError."""
-    if not path.exists():
-        raise ConfigError(f"{path}: there is no such ledger; name the worker's with --ledger or --config")
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        return [_entry(columns) for columns in db.execute(_SELECT_JOURNAL, (event, event))]
+def read_journal(path: Path, event: str) -> tuple[list[Entry], list[Row]]:
+    """The journal of one event, and the rows that wait for its wish, beside a worker that may be writing.
+
+    Raises UsageError and LedgerFailed.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such ledger; name the worker's with --ledger or --config")
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            entries = [_entry(columns) for columns in db.execute(_SELECT_JOURNAL, (event, event))]
+            events = {entry.event for entry in entries}
+            rows = [_row(columns) for each in events for columns in db.execute(_SELECT_WAITING, (each,))]
+    except sqlite3.Error as error:
+        raise LedgerFailed(f"{path}: {error}. {LedgerFailed.advice}") from error
+    return entries, rows
 
 
 class SqliteLedger:
@@ -237,7 +247,6 @@ class SqliteLedger:
     def __init__(self, path: Path) -> None:
         """Open for this process alone. Raises LedgerBusy and LedgerFormat."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(f"{path}-lock", os.O_CREAT | os.O_RDWR, 0o600)
         except OSError as error:
             raise LedgerFailed(f"{path}: {error.strerror}. {LedgerFailed.advice}") from error

@@ -37,7 +37,7 @@ class Metrics:
             return
         collector = self._collectors[metric.name]
         if metric.labels:
-            collector = collector.labels(*(str(fields.get(label) or "") for label in metric.labels))
+            collector = collector.labels(*(_label(fields.get(label)) for label in metric.labels))
         _add(collector, _amount(metric, fields))
 
     def exposition(self) -> bytes:
@@ -53,6 +53,10 @@ class Metrics:
             )
         kind = Counter if metric.kind is Kind.COUNTER else Gauge
         return kind(metric.name, state.meaning, metric.labels, registry=self._registry)
+
+
+def _label(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def _amount(metric: Metric, fields: dict[str, object]) -> float:

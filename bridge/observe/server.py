@@ -33,13 +33,3 @@ def _probe(
         return web.json_response({"ok": ok, "conditions": named}, status=200 if ok else 503)
 
     return answer
-
-
-async def serve(health: Health, metrics: Metrics, host: str, port: int) -> web.AppRunner:
-    """Serve the probes until the runner that is returned is cleaned up. Port 0 takes a free one."""
-    app = web.Application()
-    app.add_routes(probes(health, metrics))
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, host, port).start()
-    return runner

@@ -64,6 +64,7 @@ def _seconds(name: str, *labels: str) -> Metric:
 
 
 _HALTED = "site_halted", "site"
+_AWAY = "site_unavailable", "site"
 _SHARE = "partitions_assigned"
 
 STATES: dict[str, State] = {
@@ -89,6 +90,12 @@ STATES: dict[str, State] = {
     ),
     "kafka_available": State(Level.INFO, "A Kafka client has reached its broker."),
     "topic_created": State(Level.INFO, "A topic was missing and has been created."),
+    "topics_unchecked": State(
+        Level.INFO,
+        "The broker cannot tell or make topics' settings; they are taken as they are.",
+        None,
+        "Nothing with the embedded broker; elsewhere use Kafka 2.1 or later.",
+    ),
     "partitions_assigned": State(
         Level.INFO,
         "The group has given this consumer its partitions.",
@@ -139,7 +146,7 @@ STATES: dict[str, State] = {
         Level.WARNING,
         "A record was rejected and stands in the dead-letter topic.",
         _counter("dead_letters", "code"),
-        "`jira-bridge explain` tells the reason; correct the cause, then replay.",
+        "`jira-bridge explain` tells the reason; correct the cause, then let the sender deliver it again.",
     ),
     # --- ingress ---------------------------------------------------------------------------
     "delivery_taken": State(Level.INFO, "A webhook is on Kafka.", _seconds("delivery", "endpoint")),
@@ -164,6 +171,13 @@ STATES: dict[str, State] = {
         "A request to Jira was answered, or its answer was lost.",
         _seconds("jira_call", "site", "call", "code"),
     ),
+    "jira_unavailable": State(
+        Level.WARNING,
+        "A site does not answer, or not as Jira does; its links are tried again.",
+        _gauge(*_AWAY, amount=1),
+        "Look at the site's status and the network; readiness does not depend on it, nothing is lost.",
+    ),
+    "jira_available": State(Level.INFO, "A site answers again.", _gauge(*_AWAY, amount=0)),
     "rate_limited": State(
         Level.INFO,
         "Jira asked for fewer requests to an issue, by a method, or to the site.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from bridge.errors import JiraError
 from bridge.model import (
     Call,
     CallKind,
@@ -126,6 +127,7 @@ class Batch:
             title = call.link.object.title if call.link else None
             detail = {"call": call.kind.value, "version": call.version.text(), "link": done.row.link_id}
             detail |= {"title": title} if done.outcome is Outcome.WRITTEN else {}
+            detail |= {"error": str(answer)} if isinstance(answer, JiraError) else {}
             self.entries.append(
                 Entry(settled.at, call.event, done.outcome, done.reason, done.row.key, detail)
             )

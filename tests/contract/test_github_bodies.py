@@ -20,11 +20,11 @@ from bridge.model import Action, Webhook
 from bridge.sources.github import SOURCE
 from tests.deliveries import RECEIVED_AT
 
-FOLDER = Path(os.environ.get("BRIDGE_PAYLOADS", Path(__file__).parents[2].parent / "shared/payloads/github"))
-BODIES = sorted(FOLDER.glob("*.json"))
+FOLDER = os.environ.get("BRIDGE_PAYLOADS")
+BODIES = sorted(Path(FOLDER).glob("*.json")) if FOLDER else []
 MAPPER = Mapper(builtin_mappings(), [Site("main", frozenset({"PROJ"}))])
 
-pytestmark = pytest.mark.skipif(not BODIES, reason=f"no bodies of real webhooks in {FOLDER}")
+pytestmark = pytest.mark.skipif(not BODIES, reason="BRIDGE_PAYLOADS names no folder of real webhooks")
 every_body = pytest.mark.parametrize("path", BODIES, ids=lambda path: path.stem)
 
 OBJECTS = {

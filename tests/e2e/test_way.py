@@ -113,12 +113,12 @@ def _quiet(_state: str, /, **_fields: object) -> None:
 
 @asynccontextmanager
 async def bridge(
-    cluster: Cluster, folder: Path, jira: JiraServer, topic: str, *, has_admin: bool, group: str = "e2e"
+    cluster: Cluster, folder: Path, jira: JiraServer, topic: str, *, group: str = "e2e"
 ) -> AsyncIterator[Way]:
     """A running bridge that is drained at the end."""
     stop = asyncio.Event()
     configuration = settings(cluster, jira.url, folder, topic, group)
-    service = Service(configuration, Role.ALL, observe=_quiet, has_admin=has_admin)
+    service = Service(configuration, Role.ALL, observe=_quiet)
     running = asyncio.create_task(service.run(stop))
     publish = Producer(cluster, observe=_quiet, health=Health(lambda: 0.0))
     try:
@@ -133,19 +133,18 @@ async def bridge(
         await running
 
 
-@pytest.fixture(params=["embedded", "real"])
-def broker(request: pytest.FixtureRequest) -> tuple[Cluster, bool]:
-    """Each broker, and whether it has a controller."""
-    name = "embedded_broker" if request.param == "embedded" else "real_kafka"
-    return request.getfixturevalue(name), request.param == "real"
+@pytest.fixture(params=["embedded_broker", "real_kafka"])
+def broker(request: pytest.FixtureRequest) -> Cluster:
+    """Each broker."""
+    found: Cluster = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture
-async def way(broker: tuple[Cluster, bool], tmp_path: Path) -> AsyncIterator[Way]:
-    cluster, has_admin = broker
+async def way(broker: Cluster, tmp_path: Path) -> AsyncIterator[Way]:
     async with JiraServer(JiraModel(projects=["ABC", "DOCK", "PROJ"])) as jira:
         topic = f"events-{uuid.uuid4().hex[:8]}"
-        async with bridge(cluster, tmp_path, jira, topic, has_admin=has_admin) as found:
+        async with bridge(broker, tmp_path, jira, topic) as found:
             yield found
 
 
@@ -238,13 +237,13 @@ async def test_a_group_of_a_new_name_makes_no_call(real_kafka: Cluster, tmp_path
     """What stands in the ledger and in Jira is not written again, whoever reads the topic anew."""
     async with JiraServer(JiraModel(projects=["PROJ"])) as jira:
         topic = f"events-{uuid.uuid4().hex[:8]}"
-        async with bridge(real_kafka, tmp_path, jira, topic, has_admin=True) as way:
+        async with bridge(real_kafka, tmp_path, jira, topic) as way:
             for link in range(20):
                 for number, title in enumerate(("A", "B", "A", None, "C") if link % 2 else ("A", None)):
                     await way.put(canonical(number, f"10:00:0{number}", title, link=link))
             await eventually(lambda: set(way.titles().values()) == {"C"} and len(way.titles()) == 10)
         before = len(jira.calls)
-        async with bridge(real_kafka, tmp_path, jira, topic, has_admin=True, group="another") as way:
+        async with bridge(real_kafka, tmp_path, jira, topic, group="another") as way:
             await way.put(canonical(9, "11:00:00", "last", link=99))
             await eventually(lambda: "last" in way.titles().values())
         assert len(jira.calls) == before + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -106,8 +107,6 @@ def test_explain_of_nothing_is_an_exit_code(tmp_path: Path) -> None:
 
 async def test_the_six_operations_by_hand() -> None:
     """put, get, list and delete, by globalId and by id."""
-    import asyncio  # noqa: PLC0415 - only here
-
     async with JiraServer(JiraModel(issues=["PROJ-1"])) as jira:
         site = ("--jira", jira.url, "--jira-auth", "basic:demo@example.com:demo")
 
@@ -125,8 +124,24 @@ async def test_the_six_operations_by_hand() -> None:
         assert (await links("delete", "PROJ-1", "--id", number)).returncode == 0
         assert (await links("list", "PROJ-1", "--json")).stdout == ""
         gone = await links("delete", "PROJ-1", "--global-id", "a=b&c")
-        assert gone.returncode == 3
+        assert gone.returncode == 1
         assert "jira_not_found" in gone.stderr
+
+
+async def test_a_strange_title_is_shown_as_it_is() -> None:
+    """Titles come from other people: no markup and no emoji is made of them."""
+    title = r"build [1] [/x] :smile: <b>\[red]"
+    async with JiraServer(JiraModel(issues=["PROJ-1"])) as jira:
+        site = ("--jira", jira.url, "--jira-auth", "basic:demo@example.com:demo")
+        body = json.dumps({"object": {"url": "https://ci.example/1", "title": title}})
+        await asyncio.to_thread(run, "links", "put", "PROJ-1", "-", "-g", "g", *site, text=body)
+        shown = await asyncio.to_thread(run, "links", "list", "PROJ-1", *site)
+        assert title in shown.stdout
+
+
+def test_help_shows_the_credentials_form_as_it_is() -> None:
+    """No part of `basic:E-MAIL:TOKEN` is taken for an emoji."""
+    assert "basic:E-MAIL:TOKEN" in " ".join(run("worker", "--help").stdout.split())
 
 
 @pytest.mark.parametrize("command", ["run", "ingress", "worker", "map", "explain", "simulator", "demo"])

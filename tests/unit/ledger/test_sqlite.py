@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import ConfigError, LedgerBusy, LedgerFailed, LedgerFormat, PositionMoved
+from bridge.errors import LedgerBusy, LedgerFailed, LedgerFormat, PositionMoved, UsageError
 from bridge.ledger.sqlite import SqliteLedger, SqliteTables, read_journal
 from bridge.model import (
     Action,
@@ -187,10 +187,11 @@ async def test_the_journal_is_read_beside_a_worker(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     ledger = SqliteLedger(path)
     await ledger.merge([item(1, "PROJ-1")], "one", read(0, 1), NOW)
-    (entry,) = read_journal(path, "event-1")
+    (entry,), (row,) = read_journal(path, "event-1")
+    assert row.phase is Phase.PENDING
     assert entry.key == LinkKey("main", "PROJ-1", GLOBAL_ID)
     await ledger.close()
-    with pytest.raises(ConfigError, match="no such ledger"):
+    with pytest.raises(UsageError, match="no such ledger"):
         read_journal(tmp_path / "other.sqlite", "event-1")
 
 
@@ -209,5 +210,7 @@ def test_a_ledger_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     (tmp_path / "text.sqlite").write_text("this is no database, and longer than a header" * 10)
     with pytest.raises(LedgerFailed, match="not a database"):
         SqliteLedger(tmp_path / "text.sqlite")
-    with pytest.raises(LedgerFailed, match="File exists"):
-        SqliteLedger(tmp_path / "text.sqlite" / "ledger.sqlite")
+    with pytest.raises(LedgerFailed, match="not a database"):
+        read_journal(tmp_path / "text.sqlite", "event-1")
+    with pytest.raises(LedgerFailed, match="No such file or directory"):
+        SqliteLedger(tmp_path / "mistyped" / "ledger.sqlite")

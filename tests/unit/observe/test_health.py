@@ -6,10 +6,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from bridge.observe.health import Health
 from bridge.observe.metrics import Metrics
-from bridge.observe.server import serve
+from bridge.observe.server import probes
 
 
 class Clock:
@@ -85,7 +86,11 @@ async def test_the_probes_answer_over_http(clock: Clock) -> None:
     """/readyz is 503 with reasons until the conditions hold, /livez is not moved by them, /metrics counts."""
     health, metrics = Health(clock, "kafka"), Metrics()
     metrics("position_moved")
-    runner = await serve(health, metrics, "127.0.0.1", 0)
+    app = web.Application()
+    app.add_routes(probes(health, metrics))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]
     try:
         async with aiohttp.ClientSession(f"http://{host}:{port}") as session:
