@@ -28,7 +28,7 @@ JiraAuth = Annotated[
     typer.Option(
         "--jira-auth",
         metavar="AUTH",
-        help="env:NAME or file:PATH of basic:E-MAIL:TOKEN, bearer:TOKEN or anonymous; or one of "
+        help="env:NAME or file:PATH of basic:USER:TOKEN, bearer:TOKEN or anonymous; or one of "
         "these itself, which the process list then shows.",
     ),
 ]
