@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Flag, auto
 from functools import partial
-from pathlib import Path
 
 from aiohttp import web
 
@@ -29,7 +28,7 @@ from bridge.jira.limits import BURST, PER_ISSUE
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.kafka.consumer import Consumer
-from bridge.kafka.envelope import refused
+from bridge.kafka.envelope import HEADERS_ALLOWANCE, refused
 from bridge.kafka.topics import Topic, ensure_topics
 from bridge.ledger.sqlite import SqliteLedger
 from bridge.mapping import mapper as mapped
@@ -43,13 +42,13 @@ from bridge.observe.server import probes
 from bridge.observe.states import tee
 from bridge.pipeline import Pipeline
 from bridge.ports import Observe, Publish
-from bridge.settings import Settings, Site
+from bridge.settings import Settings, Site, read_text
 from bridge.sources.base import load_sources
 from bridge.state.schedule import Allowance, Window, paced
 from bridge.writer import Bury, Writer
 
-MAX_RECORD_BYTES = 1_000_000
-"""What a record may have on a topic with Kafka's default settings (1 MiB and some framing)."""
+MAX_RECORD_BYTES = 1_000_000 + HEADERS_ALLOWANCE
+"""The longest body that `ingress.max_body_bytes` may allow, with its headers; Kafka's default takes it."""
 _DAY = 86_400
 _PRUNE_SECONDS = 3_600.0
 _AGAIN_SECONDS = 5.0
@@ -327,16 +326,7 @@ def mapper(settings: Settings, sites: Sequence[mapped.Site]) -> mapped.Mapper:
 
 def own_mappings(settings: Settings) -> list[RuleMapping]:
     """The user's own mappings. Raises ConfigError."""
-    return [parse_mapping(_text(path), str(path)) for path in settings.mappings]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: cannot be read: expected UTF-8 text") from None
+    return [parse_mapping(read_text(path), str(path)) for path in settings.mappings]
 
 
 def mapped_sites(settings: Settings) -> list[mapped.Site]:

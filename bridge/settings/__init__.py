@@ -59,6 +59,7 @@ __all__ = [
     "Worker",
     "keys",
     "load",
+    "read_text",
     "schema",
 ]
 
@@ -71,7 +72,7 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
     problems: list[Problem] = []
     layers = [from_environment(environ, problems), from_flags(overrides)]
     if path is not None:
-        layers.insert(0, from_yaml(_text(path), str(path), problems))
+        layers.insert(0, from_yaml(read_text(path), str(path), problems))
     given = reduce(over, layers)
     settings = None
     if not problems:
@@ -110,7 +111,8 @@ def _sections(annotation: Any, named: bool = False) -> Iterator[tuple[type[Secti
         yield from _sections(inner, get_origin(annotation) is dict)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file that the configuration is or names. Raises ConfigError."""
     try:
         return path.read_text("utf-8")
     except OSError as error:

@@ -6,7 +6,7 @@ moved issue is one issue under two keys: once Jira has told, both keys lead to o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bridge.errors import JiraError
@@ -62,9 +62,10 @@ class Batch:
         """Merge the items in order; an outcome for each."""
         return tuple(self._merge_item(item) for item in items)
 
-    def settle(self, settled: Sequence[Settled]) -> list[Row]:
-        """Take in answers; the rows as they stand then."""
-        return [row for one in settled if (row := self._settle(one)) is not None]
+    def settle(self, settled: Iterable[Settled]) -> None:
+        """Take in answers."""
+        for one in settled:
+            self._settle(one)
 
     def start(self, keys: Iterable[LinkKey]) -> list[Call]:
         """The calls that the rows want next; the row of each that writes is marked unsure."""
@@ -115,12 +116,12 @@ class Batch:
         self.entries.append(Entry(self.now, change.event, merged.outcome, None, key, detail))
         return merged.outcome
 
-    def _settle(self, settled: Settled) -> Row | None:
+    def _settle(self, settled: Settled) -> None:
         call, answer = settled.call, settled.answer
         self._learn_move(call, answer)
         row = self.row(call.key)
         if row is None:
-            return None
+            return
         done = settle(row, call, answer, settled.at, settled.jitter)
         self._put(done.row)
         if done.outcome is not None:
@@ -133,7 +134,6 @@ class Batch:
             )
         if isinstance(answer, Written):
             self._join_same_link(done.row.key, answer.link_id)
-        return self.row(call.key)
 
     def _learn_move(self, call: Call, answer: Answer) -> None:
         issue = _issue_named_by(answer)
