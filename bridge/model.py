@@ -377,6 +377,30 @@ class Listed:
     remotes: tuple[RemoteLink, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A token bucket, as Jira Data Center tells of it.
+
+    `remaining` of `limit` tokens are left, and `fill` more come every `seconds`.
+    """
+
+    limit: int
+    remaining: int
+    fill: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What an answer's headers tell of the rate limits, whatever its status.
+
+    `is_near`: Jira warns that little of a limit is left. `bucket`: Data Center's, None on Cloud.
+    """
+
+    is_near: bool = False
+    bucket: Bucket | None = None
+
+
 # --- what became of it ---------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bridge.errors import JiraError
 from bridge.model import (
+    Budget,
     Call,
     Change,
     Deleted,
@@ -100,6 +101,11 @@ class Jira(Protocol):
     Every operation takes the issue's key or id first.
     """
 
+    @property
+    def budget(self) -> Budget:
+        """What the newest answer told of the rate limits."""
+        ...
+
     async def upsert(self, issue: str, link: Link, global_id: str | None) -> Written:
         """Create the link, or replace the one that the issue has under `global_id`."""
         ...
@@ -114,6 +120,14 @@ class Jira(Protocol):
 
     async def list_links(self, issue: str) -> list[RemoteLink]:
         """Read all links of the issue."""
+        ...
+
+    async def update(self, issue: str, link_id: int, link: Link, global_id: str | None) -> None:
+        """Replace the link of that id, its globalId too."""
+        ...
+
+    async def delete(self, issue: str, link_id: int) -> None:
+        """Delete the link of that id; JiraNotFound when the issue or the link is not there."""
         ...
 
 

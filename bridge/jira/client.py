@@ -29,7 +29,7 @@ from bridge.errors import (
 )
 from bridge.jira import protocol
 from bridge.jira.auth import Auth
-from bridge.model import Link, RemoteLink, Written
+from bridge.model import Budget, Link, RemoteLink, Written
 
 T = TypeVar("T")
 
@@ -97,6 +97,12 @@ class JiraClient:
         self._max_connections = max_connections
         self._sleep = sleep
         self._session: aiohttp.ClientSession
+        self._budget = Budget()
+
+    @property
+    def budget(self) -> Budget:
+        """What the newest answer told of the rate limits."""
+        return self._budget
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
