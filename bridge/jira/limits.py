@@ -1,6 +1,7 @@
-"""What Jira Cloud allows, and what a 429 asks for.
+"""What Jira allows, what its answers tell of that, and what a 429 asks for.
 
-https://developer.atlassian.com/cloud/jira/platform/rate-limiting/ (August 2026)
+Cloud: https://developer.atlassian.com/cloud/jira/platform/rate-limiting/ (August 2026). Data Center:
+https://confluence.atlassian.com/adminjiraserver/adjusting-your-code-for-rate-limiting-987143384.html
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from bridge.errors import Scope
+from bridge.model import Bucket, Budget
 
 PER_ISSUE: Final = ((20, 2.0), (100, 30.0))
 """Writes to one issue: so many in so many seconds, both at once."""
@@ -25,24 +27,58 @@ _SCOPES: Final = {"jira-per-issue-on-write": Scope.ISSUE, "jira-burst-based": Sc
 
 
 def scope(headers: Mapping[str, str]) -> Scope:
-    """What to slow down, by `RateLimit-Reason`; the whole site when it is a quota's or unknown.
+    """What to slow down after a 429, by `RateLimit-Reason`.
 
-    `headers` have lower-case names, here and below.
+    Args:
+        headers: the answer's, with lower-case names; here and below.
+
+    Returns:
+        The whole site where the reason is a quota's, costs, unknown or missing.
     """
     return _SCOPES.get(headers.get("ratelimit-reason", "").strip().lower(), Scope.SITE)
 
 
-def rate_limited(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to wait at least after a 429: `Retry-After` and `X-RateLimit-Reset` both hold.
+def budget(headers: Mapping[str, str]) -> Budget:
+    """What an answer of any status tells of the limits.
 
-    None when neither says. `now` is in seconds since the epoch, here and below.
+    Args:
+        headers: the answer's. Only Data Center sends all four of a bucket.
+
+    Returns:
+        A budget; its bucket is None where a header is missing or makes no sense.
+    """
+    is_near = headers.get("x-ratelimit-nearlimit", "").strip().lower() == "true"
+    names = ("limit", "remaining", "fillrate", "interval-seconds")
+    match [_number(headers.get(f"x-ratelimit-{name}", "")) for name in names]:
+        case [int(limit), int(remaining), int(fill), int(seconds)] if fill and seconds and remaining <= limit:
+            return Budget(is_near, Bucket(limit, remaining, fill, float(seconds)))
+    return Budget(is_near)
+
+
+def rate_limited(headers: Mapping[str, str], now: float) -> float | None:
+    """How long to wait after a 429: `Retry-After` and `X-RateLimit-Reset` both hold.
+
+    Args:
+        headers: the answer's.
+        now: seconds since the epoch; here and below.
+
+    Returns:
+        Seconds, a minimum; None when neither says.
     """
     waits = (retry_after(headers, now), _reset(headers, now))
     return max((wait for wait in waits if wait is not None), default=None)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to wait at least by `Retry-After`, a number or a date (RFC 9110, section 10.2.3)."""
+    """How long to wait by `Retry-After`, a number or a date (RFC 9110, section 10.2.3).
+
+    Args:
+        headers: the answer's.
+        now: seconds since the epoch.
+
+    Returns:
+        Seconds, a minimum and at most `LONGEST_WAIT`; None when it does not say.
+    """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.replace(".", "", 1).isdigit():
         return min(float(text), LONGEST_WAIT)
@@ -50,6 +86,12 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return _until(parsedate_to_datetime(text), now)
     except (ValueError, OverflowError):
         return None
+
+
+def _number(text: str) -> int | None:
+    """A natural number of up to nine digits."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None  # noqa: PLR2004
 
 
 def _reset(headers: Mapping[str, str], now: float) -> float | None:
