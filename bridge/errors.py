@@ -190,8 +190,9 @@ class Scope(StrEnum):
 class JiraError(BridgeError):
     """Jira did not do what was asked.
 
-    `status` is the HTTP status, None when no answer came. `messages` are Jira's own,
-    localised: for people only. `trace` is Atlassian's trace id, for their support.
+    `status` is the HTTP status, None when no answer came. `operation` is Atlassian's operationId.
+    `messages` and `fields` are Jira's own texts, localised: for people only. `trace_id` and
+    `request_id` are what Atlassian's support asks for (`ATL-TraceId`, `X-AREQUESTID`).
     """
 
     code = "jira_error"
@@ -202,18 +203,24 @@ class JiraError(BridgeError):
         message: str,
         *,
         status: int | None = None,
+        issue: str | None = None,
+        operation: str | None = None,
         messages: tuple[str, ...] = (),
         fields: dict[str, str] | None = None,
-        trace: str | None = None,
+        trace_id: str | None = None,
+        request_id: str | None = None,
         retry_after: float | None = None,
         scope: Scope = Scope.SITE,
     ) -> None:
         """`retry_after` is in seconds and a minimum; `scope` says what a 429 slows down."""
         super().__init__(message)
         self.status = status
+        self.issue = issue
+        self.operation = operation
         self.messages = messages
         self.fields = fields or {}
-        self.trace = trace
+        self.trace_id = trace_id
+        self.request_id = request_id
         self.retry_after = retry_after
         self.scope = scope
 
@@ -230,8 +237,8 @@ class JiraBadRequest(JiraRejected):
 
     @property
     def is_blank(self) -> bool:
-        """Whether Jira named no reason: two first writes of one globalId collided."""
-        return not self.messages and not self.fields
+        """Whether it is a 400 without a reason: two first writes of one globalId collided."""
+        return self.status == 400 and not self.messages and not self.fields  # noqa: PLR2004
 
 
 class JiraForbidden(JiraRejected):
@@ -277,11 +284,21 @@ class JiraRateLimited(JiraError):
 
 
 class JiraUnavailable(JiraError):
-    """5xx, or a page instead of JSON: the request may have taken effect."""
+    """5xx: the request may have taken effect."""
 
     code = "jira_unavailable"
     advice = "Look at Jira's status page; the bridge tries again for as long as it takes."
     applied = Applied.MAYBE
+
+
+class JiraForeignAnswer(JiraUnavailable):
+    """A page, a redirect or another answer that is not Jira's: something in between speaks for it."""
+
+    code = "jira_foreign_answer"
+    advice = (
+        "Check the site's URL, and what lies before Jira: a proxy, a firewall's page, single sign-on that "
+        "asks the bridge to log in. Let its account pass; the bridge tries again."
+    )
 
 
 class JiraAnswerLost(JiraError):

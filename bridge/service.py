@@ -22,9 +22,10 @@ from aiohttp import web
 from bridge.errors import ConfigError, JiraError, KafkaUnavailable, UsageError
 from bridge.ingress import Endpoint, make_app
 from bridge.intake import Intake
-from bridge.jira.auth import parse_auth
+from bridge.jira.auth import Anonymous, Auth, Basic, Bearer, OAuth
 from bridge.jira.client import JiraClient
 from bridge.jira.limits import BURST, PER_ISSUE
+from bridge.jira.token_file import RefreshTokenFile
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.kafka.consumer import Consumer
@@ -338,11 +339,34 @@ def mapped_sites(settings: Settings) -> list[mapped.Site]:
 
 
 def jira(site: Site, *, attempts: int = 1) -> JiraClient:
-    """The client of one site; the writer's makes one attempt, since it decides anew after each."""
-    auth = parse_auth(site.auth.text.get_secret_value())
+    """The client of one site; the writer's makes one attempt, since it decides anew after each.
+
+    Raises ConfigError for a token that cannot be sent.
+    """
     return JiraClient(
-        site.url, auth, api_version=site.api_version, attempts=attempts, max_connections=site.max_in_flight
+        site.address,
+        _auth(site),
+        api_version=site.api_version,
+        attempts=attempts,
+        max_connections=site.max_in_flight,
     )
+
+
+def _auth(site: Site) -> Auth:
+    auth = site.auth
+    if auth.basic:
+        return Basic(auth.basic.email, auth.basic.token.get_secret_value())
+    if auth.bearer:
+        return Bearer(auth.bearer.token.get_secret_value())
+    if auth.oauth:
+        file = auth.oauth.refresh_token_file
+        return OAuth(
+            auth.oauth.client_id,
+            auth.oauth.client_secret.get_secret_value(),
+            RefreshTokenFile(file) if file else None,
+            auth.oauth.token_url,
+        )
+    return Anonymous()
 
 
 def allowance(site: Site) -> Allowance:

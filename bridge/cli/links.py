@@ -19,7 +19,8 @@ from bridge.cli import options
 from bridge.cli.app import FAILED, STOPPED, app, err, out
 from bridge.errors import JiraBadRequest, JiraError, JiraNotFound, UsageError
 from bridge.jira.client import JiraClient
-from bridge.model import Link, RemoteLink
+from bridge.jira.schemas import RemoteIssueLinkRequest
+from bridge.model import RemoteLink
 from bridge.service import jira as client_of
 from bridge.settings import Settings
 
@@ -92,8 +93,8 @@ def put(
 
     Every field that is left out is emptied. Without a globalId and an id, a new link is added.
     """
-    link, named = _body(file)
-    global_id = global_id or named
+    body = _body(file)
+    link, global_id = body.link, global_id or body.globalId
 
     async def write(client: JiraClient) -> str:
         if link_id is not None:
@@ -165,16 +166,14 @@ def _one_of(global_id: str | None, link_id: int | None) -> None:
         raise UsageError("give either --global-id or --id")
 
 
-def _body(file: Path) -> tuple[Link, str | None]:
+def _body(file: Path) -> RemoteIssueLinkRequest:
     try:
         text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        body = orjson.loads(text)
-        global_id = body.get("globalId")
-        return Link.model_validate(body), global_id
+        return RemoteIssueLinkRequest.model_validate(orjson.loads(text))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    except (orjson.JSONDecodeError, AttributeError):
-        raise UsageError(f"{file} is not a JSON object") from None
+    except orjson.JSONDecodeError:
+        raise UsageError(f"{file} is not JSON") from None
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UsageError(f"{file} is no link: {wrong}") from None

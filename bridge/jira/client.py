@@ -1,8 +1,7 @@
-"""The client: sends the protocol's requests over aiohttp, and tries again where that is safe.
+"""The client of one site: Jira's six operations, tried again where that is safe.
 
-One attempt is one request on the wire. aiohttp would by itself send a GET, PUT or DELETE anew
-when a kept connection turns out to be closed; `_once` hides such failures from it, since only
-the caller may decide about a request that perhaps took effect.
+One attempt is one request on the wire, but for OAuth: what was refused for an old token is sent
+once more with a new one.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
-import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt
 from yarl import URL
 
@@ -23,12 +21,16 @@ from bridge.errors import (
     JiraAnswerLost,
     JiraBadRequest,
     JiraError,
+    JiraNotFound,
     JiraRateLimited,
     JiraUnavailable,
     JiraUnreachable,
 )
-from bridge.jira import protocol
-from bridge.jira.auth import Auth
+from bridge.jira import limits, protocol
+from bridge.jira.auth import Auth, Flow, TokenRequest
+from bridge.jira.refusals import Asked
+from bridge.jira.transport import AnswerLost, NeverLeft, Transport
+from bridge.jira.wire import HttpAnswer, HttpRequest
 from bridge.model import Budget, Link, RemoteLink, Written
 
 T = TypeVar("T")
@@ -38,28 +40,18 @@ BACKOFF_MAX = 30.0
 JITTER = (0.7, 1.3)
 """Seconds, doubling, times a factor:
 https://developer.atlassian.com/cloud/jira/platform/rate-limiting/."""
-
-_CONNECT_SECONDS = 10.0
-_HEADERS = {
-    "Accept": "application/json",
-    # On each request: Cloud has answered 415 to a DELETE without it.
-    "Content-Type": "application/json",
-    "User-Agent": "jira-link-bridge",
-}
-_NEVER_LEFT = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ServerFingerprintMismatch,
-    aiohttp.InvalidURL,
-)
+LAG_WAITS = (0.5, 1.0, 1.5)
+"""Seconds to wait for a link of ours that Cloud does not know by its id yet; it takes about one."""
+LAG_SECONDS = 5.0
+"""For how long a link that we created counts as new."""
 
 
 class JiraClient:
     """The remote links of one Jira site. Use it within `async with`.
 
-    All operations raise JiraError. After a lost answer a delete that is tried again can raise
-    JiraNotFound although the first one did it: either way the link is gone.
+    Each operation raises JiraError of the type that stands for what happened. After a lost answer a
+    delete that is tried again can raise JiraNotFound although the first one did it: either way
+    the link is gone.
     """
 
     def __init__(
@@ -91,12 +83,11 @@ class JiraClient:
         self._url = _checked(url)
         self._auth = auth
         self._version = api_version
-        # To connect ends first, so that what ends in the whole time has perhaps left.
-        self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout / 3, _CONNECT_SECONDS))
         self._attempts = attempts
-        self._max_connections = max_connections
         self._sleep = sleep
-        self._session: aiohttp.ClientSession
+        self._transport = Transport(timeout, max_connections)
+        self._advancing = asyncio.Lock()
+        self._created: dict[int, float] = {}
         self._budget = Budget()
 
     @property
@@ -105,14 +96,7 @@ class JiraClient:
         return self._budget
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_connections),
-            cookie_jar=aiohttp.DummyCookieJar(),  # a session cookie could outlive the credentials
-            headers=_HEADERS,
-            middlewares=(self._once,),
-            timeout=self._timeout,
-            trust_env=True,
-        )
+        await self._transport.open()
         return self
 
     async def __aexit__(
@@ -121,39 +105,128 @@ class JiraClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        async with self._advancing:  # not while a token is being renewed
+            await self._transport.close()
+
+    # --- the operations ----------------------------------------------------------------------
 
     async def upsert(self, issue: str, link: Link, global_id: str | None) -> Written:
         """Create the link, or replace the one that the issue has under `global_id`.
 
         Without a globalId each call adds one more link, so it is not repeated when it may
         have taken effect.
+
+        Args:
+            issue: the issue's key or id.
+            link: the whole content; what it lacks is emptied in Jira.
+            global_id: the link's address within the issue, None for none.
+
+        Returns:
+            The link's id, the issue's key as Jira names it, and whether the link is new.
+
+        Raises:
+            JiraError: what Jira said, or that it could not be asked.
         """
-        return await self._ask(protocol.upsert(self._version, issue, link, global_id))
+        request = protocol.upsert(self._version, issue, link, global_id)
+        try:
+            written = await self._ask(request)
+        except JiraBadRequest as error:
+            if self._attempts == 1 or not error.is_blank or not global_id:
+                raise
+            written = await self._after_collision(request, issue, link, global_id)
+        if written.created and self._attempts > 1:
+            self._remember(written.link_id)
+        return written
 
     async def delete_by_global_id(self, issue: str, global_id: str) -> None:
-        """Delete the link; JiraNotFound when the issue or the link is not there."""
+        """Delete the link that the issue has under `global_id`.
+
+        Args:
+            issue: the issue's key or id.
+            global_id: the link's address within the issue.
+
+        Raises:
+            JiraNotFound: the issue or the link is not there.
+            JiraError: what else Jira said, or that it could not be asked.
+        """
         await self._ask(protocol.delete_by_global_id(self._version, issue, global_id))
 
     async def get_by_global_id(self, issue: str, global_id: str) -> RemoteLink:
-        """Read the link; JiraNotFound when the issue or the link is not there."""
+        """Read the link that the issue has under `global_id`.
+
+        Args:
+            issue: the issue's key or id.
+            global_id: the link's address within the issue.
+
+        Returns:
+            The link as it stands.
+
+        Raises:
+            JiraNotFound: the issue or the link is not there.
+            JiraError: what else Jira said, or that it could not be asked.
+        """
         return await self._ask(protocol.get_by_global_id(self._version, issue, global_id))
 
     async def list_links(self, issue: str) -> list[RemoteLink]:
-        """Read all links of the issue, in no order."""
+        """Read all links of the issue.
+
+        Args:
+            issue: the issue's key or id.
+
+        Returns:
+            The links, in no order.
+
+        Raises:
+            JiraError: what Jira said, or that it could not be asked.
+        """
         return await self._ask(protocol.list_links(self._version, issue))
 
     async def get(self, issue: str, link_id: int) -> RemoteLink:
-        """Read the link of that id."""
-        return await self._ask(protocol.get(self._version, issue, link_id))
+        """Read the link of that id.
+
+        Args:
+            issue: the issue's key or id.
+            link_id: the link's id in Jira.
+
+        Returns:
+            The link as it stands.
+
+        Raises:
+            JiraNotFound: the issue or the link is not there.
+            JiraError: what else Jira said, or that it could not be asked.
+        """
+        return await self._ask_by_id(protocol.get(self._version, issue, link_id), link_id)
 
     async def update(self, issue: str, link_id: int, link: Link, global_id: str | None) -> None:
-        """Replace the link of that id, its globalId too: None leaves it without one."""
-        await self._ask(protocol.update(self._version, issue, link_id, link, global_id))
+        """Replace the link of that id, its globalId too.
+
+        Args:
+            issue: the issue's key or id.
+            link_id: the link's id in Jira.
+            link: the whole content; what it lacks is emptied in Jira.
+            global_id: the globalId that it has from now on; None leaves it without one.
+
+        Raises:
+            JiraNotFound: the issue or the link is not there.
+            JiraError: what else Jira said, or that it could not be asked.
+        """
+        await self._ask_by_id(protocol.update(self._version, issue, link_id, link, global_id), link_id)
 
     async def delete(self, issue: str, link_id: int) -> None:
-        """Delete the link of that id."""
-        await self._ask(protocol.delete(self._version, issue, link_id))
+        """Delete the link of that id.
+
+        Args:
+            issue: the issue's key or id.
+            link_id: the link's id in Jira.
+
+        Raises:
+            JiraNotFound: the issue or the link is not there.
+            JiraError: what else Jira said, or that it could not be asked.
+        """
+        await self._ask_by_id(protocol.delete(self._version, issue, link_id), link_id)
+        self._created.pop(link_id, None)
+
+    # --- trying again ------------------------------------------------------------------------
 
     async def _ask(self, request: protocol.Request[T]) -> T:
         attempts = AsyncRetrying(
@@ -165,33 +238,82 @@ class JiraClient:
         )
         return await attempts(self._send, request)
 
-    async def _send(self, request: protocol.Request[T]) -> T:
-        # `encoded`: the path is escaped already, and escaping it anew would change a globalId.
-        url = URL(self._url + request.path, encoded=True)
+    async def _after_collision(
+        self, request: protocol.Request[Written], issue: str, link: Link, global_id: str
+    ) -> Written:
+        """Two first writes of one globalId met: write once more, unless Jira holds the same by now."""
+        await self._sleep(_jittered(BACKOFF_BASE))
         try:
-            async with self._session.request(
-                request.method, url, data=request.body, allow_redirects=False
-            ) as answer:
-                body = await answer.read()
-        # `from None`: aiohttp's errors hold the request with its credentials.
-        except _NEVER_LEFT as error:
-            raise JiraUnreachable(f"{request}: no connection ({_said(error)})") from None
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise JiraAnswerLost(f"{request}: no whole answer ({_said(error)})") from None
-        return protocol.decipher(request, answer.status, answer.headers, body, time.time())
+            found = await self.get_by_global_id(issue, global_id)
+        except JiraNotFound:
+            return await self._ask(request)
+        if found.link.digest == link.digest:
+            return Written(found.id, found.issue, created=False)
+        return await self._ask(request)
 
-    async def _once(
-        self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        """Send one request one time, as who we are and not as ~/.netrc says."""
-        request.headers.pop("Authorization", None)
-        request.headers.update(self._auth())
+    async def _ask_by_id(self, request: protocol.Request[T], link_id: int) -> T:
+        """Cloud may deny for about a second a link that was created just now."""
+        for seconds in LAG_WAITS if self._is_new(link_id) else ():
+            try:
+                return await self._ask(request)
+            except JiraNotFound:
+                await self._sleep(seconds)
+        return await self._ask(request)
+
+    def _remember(self, link_id: int) -> None:
+        now = time.monotonic()
+        self._created = {known: at for known, at in self._created.items() if now - at < LAG_SECONDS}
+        self._created[link_id] = now
+
+    def _is_new(self, link_id: int) -> bool:
+        return time.monotonic() - self._created.get(link_id, -LAG_SECONDS) < LAG_SECONDS
+
+    # --- one attempt -------------------------------------------------------------------------
+
+    async def _send(self, request: protocol.Request[T]) -> T:
+        plain = HttpRequest(request.method, self._url + request.path, request.body)
+        flow = self._auth.flow(plain, time.time())
+        answer: HttpAnswer | None = None
+        # Shielded: a caller that gives up must not lose the refresh token that is on its way.
+        while outgoing := await asyncio.shield(self._advance(flow, answer)):
+            answer = await self._exchange(request.asked, outgoing)
+        if answer is None:
+            raise TypeError(f"{type(self._auth).__name__} has sent nothing")
+        return protocol.decipher(request, answer.status, answer.headers, answer.body, time.time())
+
+    async def _advance(self, flow: Flow, answer: HttpAnswer | None) -> HttpRequest | None:
+        """The flow's next request to Jira; None at its end.
+
+        One flow at a time, so that those who wait for a token find the one that was granted.
+        """
+        async with self._advancing:
+            try:
+                outgoing = next(flow) if answer is None else flow.send(answer)
+                while isinstance(outgoing, TokenRequest):
+                    outgoing = flow.send(await self._token(outgoing))
+            except StopIteration:
+                return None
+        return outgoing
+
+    async def _token(self, request: TokenRequest) -> HttpAnswer:
         try:
-            return await send(request)
-        except aiohttp.ClientConnectorError:
-            raise
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            raise aiohttp.ClientConnectionError(_said(error)) from None
+            return await self._transport.exchange(request)
+        except (NeverLeft, AnswerLost) as error:
+            host = URL(request.url).host
+            raise JiraUnreachable(f"No access token: {host} does not answer ({error})") from None
+
+    async def _exchange(self, asked: Asked, request: HttpRequest) -> HttpAnswer:
+        issue, operation = asked.issue, asked.operation
+        try:
+            answer = await self._transport.exchange(request)
+        except NeverLeft as error:
+            text = f"{asked}: no connection ({error})"
+            raise JiraUnreachable(text, issue=issue, operation=operation) from None
+        except AnswerLost as error:
+            text = f"{asked}: no whole answer ({error})"
+            raise JiraAnswerLost(text, issue=issue, operation=operation) from None
+        self._budget = limits.budget(answer.headers)
+        return answer
 
 
 def _checked(url: str) -> str:
@@ -206,16 +328,6 @@ def _checked(url: str) -> str:
     return str(parsed).rstrip("/")
 
 
-def _said(error: BaseException) -> str:
-    """What happened, without the request that some of aiohttp's errors show."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(cause, OSError) and cause.strerror:
-        return f"{type(error).__name__}: {cause.strerror}"
-    if type(error) is aiohttp.ClientConnectionError:
-        return str(error)
-    return type(error).__name__
-
-
 def _is_worth_repeating(request: protocol.Request[T], state: RetryCallState) -> bool:
     """Whether a further attempt may fare better, and does no harm if the last one took effect."""
     match _failure(state):
@@ -223,8 +335,6 @@ def _is_worth_repeating(request: protocol.Request[T], state: RetryCallState) -> 
             return True
         case JiraUnavailable() | JiraAnswerLost():
             return request.is_repeatable
-        case JiraBadRequest(is_blank=True):  # two first writes of one globalId collided
-            return request.method == "POST" and request.is_repeatable and state.attempt_number == 1
     return False
 
 
@@ -233,7 +343,11 @@ def _wait(state: RetryCallState) -> float:
     backoff = min(BACKOFF_BASE * 2.0 ** (state.attempt_number - 1), BACKOFF_MAX)
     error = _failure(state)
     asked = error.retry_after if isinstance(error, JiraError) else None
-    return max(backoff * random.uniform(*JITTER), asked or 0.0)  # noqa: S311 - no secret
+    return max(_jittered(backoff), asked or 0.0)
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(*JITTER)  # noqa: S311 - no secret
 
 
 def _failure(state: RetryCallState) -> BaseException | None:

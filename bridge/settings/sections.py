@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -28,6 +29,9 @@ from bridge.settings.layers import Key
 
 FORMAT = 1
 """The version of the configuration's format that this code reads."""
+
+GATEWAY = "https://api.atlassian.com/ex/jira"
+"""Atlassian's gateway to all sites on Jira Cloud; a site's id goes below it."""
 
 
 class Contradiction(ValueError):
@@ -103,6 +107,7 @@ Project = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]+$")]
 # A pattern and no URL parser: parsers differ on `https://good.example\@evil.example`.
 _URL = r"^https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?$"
 SiteUrl = Annotated[str, StringConstraints(pattern=_URL), AfterValidator(lambda url: url.rstrip("/"))]
+CloudId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 ApiVersion = Annotated[
     Literal["2", "3"],
@@ -226,6 +231,20 @@ class Bearer(Section):
     token: Secret = Field(description="the token")
 
 
+class OAuth(Section):
+    """Jira Cloud through the gateway: an app of OAuth 2.0, by its credentials or with a refresh token."""
+
+    client_id: str = Field(min_length=1, description="the app's client id")
+    client_secret: Secret = Field(description="the app's client secret")
+    refresh_token_file: FilePath | None = Field(
+        None,
+        description="file with a refresh token, which is written anew; left out: client credentials",
+    )
+    token_url: SiteUrl = Field(
+        "https://auth.atlassian.com/oauth/token", description="address that gives tokens"
+    )
+
+
 def _text_too(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"type": "string"}, {**schema}]
     for key in schema.keys() - {"anyOf", "description"}:
@@ -233,7 +252,7 @@ def _text_too(schema: dict[str, Any]) -> None:
 
 
 class Auth(Section):
-    """How a site knows the bridge: one of the two, or `anonymous`.
+    """How a site knows the bridge: one of the three, or `anonymous`.
 
     As text: `basic:EMAIL:TOKEN`, `bearer:TOKEN` or `anonymous`.
     """
@@ -242,6 +261,7 @@ class Auth(Section):
 
     basic: Basic | None = Field(None, description="e-mail address and API token")
     bearer: Bearer | None = Field(None, description="a bearer token")
+    oauth: OAuth | None = Field(None, description="an app of OAuth 2.0")
 
     @model_validator(mode="before")
     @classmethod
@@ -262,20 +282,23 @@ class Auth(Section):
     def _short(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any] | str:
         return {scheme: value for scheme, value in dump(self).items() if value} or "anonymous"
 
-    @property
-    def text(self) -> SecretStr:
-        """The short form, with its secret in it."""
-        if self.basic:
-            return SecretStr(f"basic:{self.basic.email}:{self.basic.token.get_secret_value()}")
-        if self.bearer:
-            return SecretStr(f"bearer:{self.bearer.token.get_secret_value()}")
-        return SecretStr("anonymous")
+
+def _one_address(schema: dict[str, Any]) -> None:
+    schema["oneOf"] = [{"required": ["url"]}, {"required": ["cloud_id"]}]
 
 
 class Site(Section):
     """One Jira site, and which issues it has."""
 
-    url: SiteUrl = Field(description="address, http(s)://HOST[:PORT][/PATH], without user, query or fragment")
+    model_config = ConfigDict(json_schema_extra=_one_address)
+
+    url: SiteUrl | None = Field(
+        None, description="address, http(s)://HOST[:PORT][/PATH], without user, query or fragment"
+    )
+    cloud_id: CloudId | None = Field(
+        None,
+        description="instead of the address: id of a site on Jira Cloud, asked through Atlassian's gateway",
+    )
     api_version: ApiVersion = Field("2", description="version of Jira's REST API: 2, or 3 on Cloud")
     auth: Auth = Field(
         description="how the site knows the bridge; or text, basic:EMAIL:TOKEN or bearer:TOKEN"
@@ -293,6 +316,24 @@ class Site(Section):
         description="requests a second at the most; cloud: what Jira Cloud allows; none: do not pace at all",
     )
     max_in_flight: int = Field(16, ge=1, description="requests under way at the same time")
+
+    @model_validator(mode="after")
+    def _reached(self) -> Self:
+        if (self.url is None) == (self.cloud_id is None):
+            wrong = (
+                "is missing; expected {}, or cloud_id" if self.url is None else "is given beside cloud_id; {}"
+            )
+            expected = "the site's address" if self.url is None else "expected one of the two"
+            raise Contradiction((("url",), wrong.format(expected)))
+        if self.auth.oauth and not re.search(r"/ex/jira/[^/]+$", self.address):
+            text = "is taken by Atlassian's gateway only; expected cloud_id in place of url"
+            raise Contradiction((("auth", "oauth"), text))
+        return self
+
+    @property
+    def address(self) -> str:
+        """Where its API is asked."""
+        return self.url or f"{GATEWAY}/{self.cloud_id}"
 
     def meets(self, other: Site) -> bool:
         """Whether one event could belong to both sites."""

@@ -20,6 +20,7 @@ from bridge.errors import (
     JiraBadRequest,
     JiraError,
     JiraForbidden,
+    JiraForeignAnswer,
     JiraLoginDenied,
     JiraNotFound,
     JiraRateLimited,
@@ -31,7 +32,7 @@ from bridge.errors import (
 )
 from bridge.jira.auth import Anonymous, Auth, Basic, Bearer
 from bridge.jira.client import JiraClient
-from bridge.model import Link
+from bridge.model import Bucket, Budget, Link
 from bridge.simulator.faults import Knobs, Login
 from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.jira_server import JiraServer
@@ -41,6 +42,7 @@ SEED_ESCAPED = b"system%3Dhttp%3A%2F%2Fwww.mycompany.com%2Fsupport%26id%3D1"
 LINK = Link.model_validate({"object": {"url": "https://example.com/1", "title": "One"}})
 OTHER = Link.model_validate({"object": {"url": "https://example.com/2", "title": "Two"}})
 BASIC = Basic("demo@example.com", "s3cret")
+AUTHORIZATION = "Basic ZGVtb0BleGFtcGxlLmNvbTpzM2NyZXQ="
 ROOT = b"/rest/api/2/issue/PROJ-1/remotelink"
 
 Operation = Callable[[JiraClient], Awaitable[Any]]
@@ -70,6 +72,7 @@ def answer(status: int, body: bytes = b"", *headers: str) -> bytes:
 
 
 CREATED = answer(201, b'{"id": 7, "self": "https://j/rest/api/2/issue/PROJ-1/remotelink/7"}')
+UPDATED = answer(200, b'{"id": 7, "self": "https://j/rest/api/2/issue/PROJ-1/remotelink/7"}')
 NO_ISSUE = answer(404, b'{"errorMessages": ["No such issue"], "errors": {}}')
 BLANK = answer(400, b'{"errorMessages": [], "errors": {}}')
 CLOSE, HANG = b"", b"..."
@@ -310,7 +313,7 @@ async def test_on_the_wire(do: Operation, line: bytes) -> None:
     headers = wire.headers()
     assert headers[b"content-type"] == b"application/json"
     assert headers[b"accept"] == b"application/json"
-    assert headers[b"authorization"] == BASIC()["Authorization"].encode()
+    assert headers[b"authorization"] == AUTHORIZATION.encode()
 
 
 @pytest.mark.parametrize("path", ["/jira", "/jira/", "/ex/jira/11111111-2222-3333-4444-555555555555"])
@@ -340,7 +343,7 @@ async def test_netrc_has_no_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("NETRC", str(netrc))
     async with scripted(CREATED) as (jira, wire, _):
         await jira.upsert("PROJ-1", LINK, "g")
-    assert wire.headers()[b"authorization"] == BASIC()["Authorization"].encode()
+    assert wire.headers()[b"authorization"] == AUTHORIZATION.encode()
 
 
 async def test_no_cookies() -> None:
@@ -427,16 +430,17 @@ def test_urls_that_are_none(url: str) -> None:
         (answer(403, b"<html>", "X-Authentication-Denied-Reason: CAPTCHA_CHALLENGE"), JiraLoginDenied),
         (NO_ISSUE, JiraNotFound),
         (answer(404, b"{}", "X-Seraph-LoginReason: AUTHENTICATED_FAILED"), JiraUnauthorized),
-        (answer(404, b"<html>Not found</html>", "Content-Type: text/html"), JiraUnavailable),
+        (answer(404, b"<html>Not found</html>", "Content-Type: text/html"), JiraForeignAnswer),
         (answer(413, b"{}"), JiraTooManyLinks),
         (answer(415), JiraBadRequest),
         (answer(422), JiraBadRequest),
         (answer(429), JiraRateLimited),
-        (answer(500, b"<html>"), JiraUnavailable),
+        (answer(302, b"", "Location: /login.jsp"), JiraForeignAnswer),
+        (answer(500, b"<html>"), JiraForeignAnswer),
         (answer(502), JiraUnavailable),
         (answer(503), JiraUnavailable),
         (answer(504), JiraUnavailable),
-        (answer(201, b"<html>Log in</html>"), JiraUnavailable),
+        (answer(201, b"<html>Log in</html>"), JiraForeignAnswer),
         (b"HTTP/1.1 200 X\r\nContent-Length: 900\r\n\r\n[", JiraAnswerLost),
         (b"nonsense\r\n\r\n", JiraAnswerLost),
         (CLOSE, JiraAnswerLost),
@@ -457,7 +461,7 @@ async def test_redirects_are_not_followed(status: int) -> None:
     async with Wire(CREATED) as target:
         there = answer(status, b"", f"Location: {target.url}/login.jsp")
         async with scripted(there) as (jira, wire, _):
-            with pytest.raises(JiraUnavailable):
+            with pytest.raises(JiraForeignAnswer):
                 await jira.upsert("PROJ-1", LINK, "g")
     assert (len(wire.requests), target.requests) == (1, [])
 
@@ -506,7 +510,7 @@ async def test_errors_keep_secrets(script: bytes) -> None:
             await jira.upsert("PROJ-1", LINK, "g")
     shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
     assert "s3cret" not in shown
-    assert BASIC()["Authorization"].split()[1] not in shown
+    assert AUTHORIZATION.split()[1] not in shown
 
 
 # --- trying again --------------------------------------------------------------------------
@@ -560,16 +564,131 @@ async def test_create_without_global_id_is_repeated_when_refused() -> None:
     assert len(wire.requests) == 2
 
 
-@pytest.mark.parametrize(("script", "requests"), [((BLANK, CREATED), 2), ((BLANK, BLANK, CREATED), 2)])
-async def test_collision(script: tuple[bytes, ...], requests: int) -> None:
-    """A blank 400 to an upsert is tried once more, and no further."""
-    async with scripted(*script, attempts=4) as (jira, wire, _):
-        if script[1] is BLANK:
-            with pytest.raises(JiraBadRequest):
-                await jira.upsert("PROJ-1", LINK, "g")
-        else:
+SAME = answer(200, b'{"id": 7, "object": {"url": "https://example.com/1", "title": "One"}}')
+DIFFERENT = answer(200, b'{"id": 7, "object": {"url": "https://example.com/2", "title": "Two"}}')
+NO_LINK = answer(404, b'{"errorMessages": ["No such link"], "errors": {}}')
+
+
+@pytest.mark.parametrize(
+    ("script", "methods"),
+    [
+        ((BLANK, SAME), [b"POST", b"GET"]),
+        ((BLANK, DIFFERENT, CREATED), [b"POST", b"GET", b"POST"]),
+        ((BLANK, NO_LINK, CREATED), [b"POST", b"GET", b"POST"]),
+    ],
+)
+async def test_collision(script: tuple[bytes, ...], methods: list[bytes]) -> None:
+    """After a blank 400 to an upsert the link is looked up, and written where it differs or is absent."""
+    async with scripted(*script, attempts=4) as (jira, wire, sleep):
+        assert (await jira.upsert("PROJ-1", LINK, "g")).link_id == 7
+    assert [request.split()[0] for request in wire.requests] == methods
+    assert len(sleep.seconds) == 1
+
+
+async def test_collision_is_tried_once() -> None:
+    """A second blank 400 is final."""
+    async with scripted(BLANK, NO_LINK, BLANK, CREATED, attempts=4) as (jira, wire, _):
+        with pytest.raises(JiraBadRequest):
             await jira.upsert("PROJ-1", LINK, "g")
-    assert len(wire.requests) == requests
+    assert len(wire.requests) == 3
+
+
+@pytest.mark.parametrize(("attempts", "global_id"), [(1, "g"), (4, None), (4, "")])
+async def test_no_collision(attempts: int, global_id: str | None) -> None:
+    """With one attempt the caller decides, and without a globalId nothing can collide."""
+    async with scripted(BLANK, CREATED, attempts=attempts) as (jira, wire, _):
+        with pytest.raises(JiraBadRequest):
+            await jira.upsert("PROJ-1", LINK, global_id)
+    assert len(wire.requests) == 1
+
+
+FOUND = answer(200, b'{"id": 7, "object": {"url": "https://example.com/1", "title": "One"}}')
+DONE = b"HTTP/1.1 204 X\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("do", "good"),
+    [(OPERATIONS["get"][0], FOUND), (OPERATIONS["update"][0], DONE), (OPERATIONS["delete"][0], DONE)],
+)
+async def test_a_new_link_is_waited_for(do: Operation, good: bytes) -> None:
+    """A link that this client has just created may not be found by its id for about a second."""
+    async with scripted(CREATED, NO_LINK, NO_LINK, good, attempts=4) as (jira, wire, sleep):
+        await jira.upsert("PROJ-1", LINK, None)
+        await do(jira)
+    assert len(wire.requests) == 4
+    assert sleep.seconds == [0.5, 1.0]
+
+
+async def test_a_new_link_is_not_waited_for_long() -> None:
+    """After three seconds it is not there."""
+    async with scripted(CREATED, NO_LINK, attempts=4) as (jira, wire, sleep):
+        await jira.upsert("PROJ-1", LINK, "g")
+        with pytest.raises(JiraNotFound):
+            await jira.get("PROJ-1", 7)
+    assert len(wire.requests) == 5
+    assert sum(sleep.seconds) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("created", "attempts", "link_id"), [(CREATED, 1, 7), (CREATED, 4, 8), (UPDATED, 4, 7)]
+)
+async def test_no_other_link_is_waited_for(created: bytes, attempts: int, link_id: int) -> None:
+    """One attempt is one request, and only a link that is new to Jira may be late."""
+    async with scripted(created, NO_LINK, attempts=attempts) as (jira, wire, sleep):
+        await jira.upsert("PROJ-1", LINK, "g")
+        with pytest.raises(JiraNotFound):
+            await jira.delete("PROJ-1", link_id)
+    assert (len(wire.requests), sleep.seconds) == (2, [])
+
+
+async def test_a_deleted_link_is_not_waited_for() -> None:
+    """What this client has deleted by its id is gone at once."""
+    async with scripted(CREATED, DONE, NO_LINK, attempts=4) as (jira, wire, _):
+        await jira.upsert("PROJ-1", LINK, "g")
+        await jira.delete("PROJ-1", 7)
+        with pytest.raises(JiraNotFound):
+            await jira.get("PROJ-1", 7)
+    assert len(wire.requests) == 3
+
+
+async def test_lag_of_the_simulator(server: JiraServer) -> None:
+    """A Jira that lags as Cloud does is read by id at last, without a word to the caller."""
+    server.model.lag = 3600.0
+
+    async def catch_up(_seconds: float) -> None:
+        server.model.lag = 0.0
+
+    async with JiraClient(server.url, BASIC, sleep=catch_up) as jira:
+        created = await jira.upsert("PROJ-1", LINK, "g")
+        assert (await jira.get("PROJ-1", created.link_id)).global_id == "g"
+
+
+# --- what the limits say -------------------------------------------------------------------
+
+
+async def test_budget() -> None:
+    """Every answer tells of the limits, a refusal too, and the newest one counts."""
+    bucket = (
+        "X-RateLimit-Limit: 50",
+        "X-RateLimit-Remaining: 7",
+        "X-RateLimit-FillRate: 5",
+        "X-RateLimit-Interval-Seconds: 10",
+        "retry-after: 0",
+    )
+    script = (
+        answer(200, b"[]", *bucket),
+        answer(429, b"", "X-RateLimit-NearLimit: true"),
+        answer(200, b"[]"),
+    )
+    async with scripted(*script) as (jira, _, _):
+        assert jira.budget == Budget()
+        await jira.list_links("PROJ-1")
+        assert jira.budget == Budget(bucket=Bucket(50, 7, 5, 10.0))
+        with pytest.raises(JiraRateLimited):
+            await jira.list_links("PROJ-1")
+        assert jira.budget == Budget(is_near=True)
+        await jira.list_links("PROJ-1")
+        assert jira.budget == Budget()
 
 
 @every_operation

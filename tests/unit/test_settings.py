@@ -123,8 +123,18 @@ MISTAKES = {
         "bridge.yaml:1: log.colour: is not a key that there is; expected one of format, level"
     ),
     "sites:\n  a:\n    auth: anonymous": (
-        "bridge.yaml:2: sites.a.url: is missing; "
-        "expected address, http(s)://HOST[:PORT][/PATH], without user, query or fragment"
+        "bridge.yaml:2: sites.a.url: is missing; expected the site's address, or cloud_id"
+    ),
+    SITE + "    cloud_id: 11111111-2222-3333-4444-555555555555": (
+        "bridge.yaml:3: sites.a.url: is given beside cloud_id; expected one of the two"
+    ),
+    "sites:\n  a:\n    cloud_id: acme\n    auth: anonymous": (
+        "bridge.yaml:3: sites.a.cloud_id: is not of the right form; "
+        "expected instead of the address: id of a site on Jira Cloud, asked through Atlassian's gateway"
+    ),
+    "sites:\n  a:\n    url: https://h\n    auth:\n      oauth: {client_id: c, client_secret: s}": (
+        "bridge.yaml:5: sites.a.auth.oauth: is taken by Atlassian's gateway only; "
+        "expected cloud_id in place of url"
     ),
     "sites: {My Site: {url: 'https://h', auth: anonymous}}": (
         "bridge.yaml:1: sites.My Site: is no name; "
@@ -282,7 +292,39 @@ def test_auth_is_written_in_short_or_at_length(read: Load, auth: str, text: str)
     settings = read(
         f"sites: {{a: {{url: 'https://h', auth: {auth}}}}}", {"T": "s3:cret", "AUTH": "bearer:whole"}
     )
-    assert settings.sites["a"].auth.text.get_secret_value() == text
+    read_as = settings.sites["a"].auth
+    basic = read_as.basic and f"basic:{read_as.basic.email}:{read_as.basic.token.get_secret_value()}"
+    bearer = read_as.bearer and f"bearer:{read_as.bearer.token.get_secret_value()}"
+    assert (basic or bearer or "anonymous") == text
+
+
+@pytest.mark.parametrize(
+    ("where", "address"),
+    [
+        ("url: 'https://h/jira/'", "https://h/jira"),
+        (
+            "cloud_id: 11111111-2222-3333-4444-555555555555",
+            "https://api.atlassian.com/ex/jira/11111111-2222-3333-4444-555555555555",
+        ),
+    ],
+)
+def test_a_site_is_reached_by_its_address_or_by_its_id(read: Load, where: str, address: str) -> None:
+    """A site has its own address, or is asked through Atlassian's gateway."""
+    assert read(f"sites: {{a: {{{where}, auth: anonymous}}}}").sites["a"].address == address
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["cloud_id: 11111111-2222-3333-4444-555555555555", "url: 'http://127.0.0.1:8000/ex/jira/local'"],
+)
+def test_an_app_of_oauth_is_known_through_a_gateway(read: Load, where: str) -> None:
+    """A secret and a file with a refresh token make an app, which any gateway's address may take."""
+    Path("refresh").write_text("first", "utf-8")
+    app = "{client_id: c, client_secret: env:S, refresh_token_file: refresh}"
+    oauth = read(f"sites: {{a: {{{where}, auth: {{oauth: {app}}}}}}}", {"S": "s3cret"}).sites["a"].auth.oauth
+    assert oauth is not None
+    assert (oauth.client_secret.get_secret_value(), oauth.refresh_token_file) == ("s3cret", Path("refresh"))
+    assert oauth.token_url == "https://auth.atlassian.com/oauth/token"
 
 
 @pytest.mark.parametrize(
@@ -317,6 +359,8 @@ def places_for(secret: str) -> list[str]:
         f"sites: {{a: {{url: 'https://h', auth: {{bearer: {{token: {text}}}}}}}}}",
         f"sites: {{a: {{url: 'https://h', auth: {{basic: {{email: e, token: {text}}}}}}}}}",
         f"sites: {{a: {{url: 'https://h', auth: {{bearer: {text}}}}}}}",
+        f"sites: {{a: {{cloud_id: {text}, auth: {{oauth: {{client_id: c, client_secret: [{text}]}}}}}}}}",
+        f"sites: {{a: {{url: 'https://h', auth: {{oauth: {{client_id: c, client_secret: {text}}}}}}}}}",
         f"version: {text}\nledger: {{url: {text}}}\nlog: {{level: {text}}}",
         f"log: {{level: info, level: {text}}}",
         f"log: {{level: *{secret}}}",
@@ -350,6 +394,10 @@ def test_a_secret_is_shown_nowhere(tmp_path_factory: pytest.TempPathFactory, sec
 # --- what is documented --------------------------------------------------------------------
 
 
+CLOUD_ID = "11111111-2222-3333-4444-555555555555"
+APP = {"client_id": "c", "client_secret": "s"}
+
+
 def test_every_key_has_a_description() -> None:
     """No key is left to be guessed."""
     assert [key for key, description in keys().items() if not description] == []
@@ -371,6 +419,10 @@ def test_the_schema_has_every_key() -> None:
         ({"kafka": {"bootstrap_servers": "h:1", "gruop": "x"}}, False),
         ({"sites": {"a": {"url": "https://h", "auth": "anonymous", "limit": 5}}}, True),
         ({"sites": {"a": {"url": "https://h", "auth": {"basic": {"email": "e"}}}}}, False),
+        ({"sites": {"a": {"auth": "anonymous"}}}, False),
+        ({"sites": {"a": {"cloud_id": CLOUD_ID, "auth": {"oauth": APP}}}}, True),
+        ({"sites": {"a": {"url": "https://h", "cloud_id": CLOUD_ID, "auth": "anonymous"}}}, False),
+        ({"sites": {"a": {"cloud_id": CLOUD_ID, "auth": {"oauth": {"client_id": "c"}}}}}, False),
     ],
 )
 def test_the_schema_judges_as_the_settings_do(config: dict[str, object], fits: bool) -> None:
@@ -388,7 +440,7 @@ def test_the_schema_judges_as_the_settings_do(config: dict[str, object], fits: b
 @pytest.fixture
 def example() -> Settings:
     """The annotated example, with something for each secret that it names."""
-    names = ("GITHUB_WEBHOOK_SECRET", "JIRA_API_TOKEN", "JIRA_PERSONAL_TOKEN")
+    names = ("GITHUB_WEBHOOK_SECRET", "JIRA_API_TOKEN", "JIRA_CLIENT_SECRET", "JIRA_PERSONAL_TOKEN")
     return load(ROOT / "jira-bridge.example.yaml", dict.fromkeys(names, "secret"), {})
 
 

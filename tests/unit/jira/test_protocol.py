@@ -9,9 +9,11 @@ import orjson
 import pytest
 
 from bridge.errors import (
+    Applied,
     JiraBadRequest,
     JiraError,
     JiraForbidden,
+    JiraForeignAnswer,
     JiraLoginDenied,
     JiraNotFound,
     JiraRateLimited,
@@ -155,8 +157,9 @@ def test_bodies() -> None:
 
 
 def test_repeatable() -> None:
-    """Only a POST without a globalId would leave more when it is sent twice."""
+    """Only a POST without a globalId, or with an empty one, would leave more when it is sent twice."""
     assert all(operation("PROJ-1").is_repeatable for operation in OPERATIONS)
+    assert not protocol.upsert("2", "PROJ-1", LINK, "").is_repeatable
     assert not protocol.upsert("2", "PROJ-1", LINK, None).is_repeatable
 
 
@@ -206,9 +209,9 @@ def test_listed() -> None:
     "request_", [protocol.update("2", "P-1", 7, LINK, "g"), protocol.delete("2", "P-1", 7)]
 )
 def test_nothing(request_: protocol.Request[None]) -> None:
-    """204 without a body is success where nothing is given back."""
-    protocol.decipher(request_, 204, {}, b"", NOW)
-    assert isinstance(failure(200, b"", request=request_), JiraUnavailable)
+    """204 without a body is success where nothing is given back, whatever its content type."""
+    protocol.decipher(request_, 204, {"Content-Type": "text/html"}, b"", NOW)
+    assert type(failure(200, b"", request=request_)) is JiraForeignAnswer
 
 
 @pytest.mark.parametrize(
@@ -225,12 +228,12 @@ def test_nothing(request_: protocol.Request[None]) -> None:
         (415, JiraBadRequest),
         (422, JiraBadRequest),
         (429, JiraRateLimited),
-        (302, JiraUnavailable),
+        (302, JiraForeignAnswer),
         (500, JiraUnavailable),
         (502, JiraUnavailable),
         (503, JiraUnavailable),
         (504, JiraUnavailable),
-        (202, JiraUnavailable),
+        (202, JiraForeignAnswer),
     ],
 )
 @pytest.mark.parametrize("body", [b'{"errorMessages":[],"errors":{}}', b""])
@@ -244,20 +247,66 @@ def test_status_to_type(status: int, kind: type[JiraError], body: bytes) -> None
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (200, JiraUnavailable),
-        (302, JiraUnavailable),
-        (400, JiraUnavailable),
+        (200, JiraForeignAnswer),
+        (302, JiraForeignAnswer),
+        (400, JiraForeignAnswer),
         (401, JiraUnauthorized),
-        (403, JiraUnavailable),
-        (404, JiraUnavailable),
+        (403, JiraForeignAnswer),
+        (404, JiraForeignAnswer),
+        (407, JiraUnreachable),
+        (413, JiraForeignAnswer),
         (429, JiraRateLimited),
-        (503, JiraUnavailable),
+        (502, JiraForeignAnswer),
+        (503, JiraForeignAnswer),
     ],
 )
 @pytest.mark.parametrize("page", [b"<html>Log in</html>", b"404 page not found", b"\xff\xfe", b"[]", b"404"])
 def test_pages_of_others(status: int, kind: type[JiraError], page: bytes) -> None:
     """A proxy's page is never taken for Jira's word on the issue."""
     assert type(failure(status, page)) is kind
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 413, 500])
+def test_content_type_comes_first(status: int) -> None:
+    """What calls itself a page is not read as JSON, though it could be."""
+    body = orjson.dumps({"id": 1, "self": SELF, "errorMessages": ["No"], "errors": {}})
+    error = failure(status, body, {"Content-Type": "text/html;charset=UTF-8"})
+    assert type(error) is JiraForeignAnswer
+    assert "with text/html" in str(error)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "Application/JSON; charset=utf-8", "application/problem+json", ""]
+)
+def test_json_by_its_names(content_type: str) -> None:
+    """JSON is known by its type with any parameters, and tried where there is no type."""
+    assert type(failure(404, NO_ISSUE, {"content-type": content_type})) is JiraNotFound
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"errorMessage":"Site temporarily unavailable"}', b'{"message":"no Route matched"}']
+)
+@pytest.mark.parametrize("status", [400, 403, 404, 413])
+def test_json_of_others(status: int, body: bytes) -> None:
+    """A gateway's JSON without Jira's collections says nothing of the issue."""
+    assert type(failure(status, body)) is JiraForeignAnswer
+
+
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("https://sso.example/login?to=s3cret#s3cret", "302 which leads to sso.example/login;"),
+        ("https://me:s3cret@sso.example/", "302 which leads to sso.example/;"),
+        ("/login.jsp?os_destination=s3cret", "302 which leads to /login.jsp;"),
+        ("http://[", "302 which leads to nowhere;"),
+        ("", "302 which leads to nowhere;"),
+    ],
+)
+def test_redirect(location: str, told: str) -> None:
+    """A redirect is told with its target, without what may be secret in it."""
+    text = str(failure(302, b"", {"Location": location}))
+    assert told in text
+    assert "s3cret" not in text
 
 
 @pytest.mark.parametrize("status", [302, 401, 403, 404])
@@ -290,6 +339,17 @@ def test_scope_mismatch() -> None:
     error = failure(401, b'{"code":401,"message":"Unauthorized; scope does not match"}')
     assert type(error) is JiraUnauthorized
     assert error.messages == ("Unauthorized; scope does not match",)
+    assert "a scope is missing" in str(error)
+    assert "scope" not in str(failure(401, b'{"errorMessages":["No"],"errors":{}}'))
+
+
+@pytest.mark.parametrize("operation", [OPERATIONS[0], OPERATIONS[1]])
+@pytest.mark.parametrize("body", [b'{"errorMessages":["Too many"],"errors":{}}', b""])
+def test_too_many_links(operation: Callable[[str], protocol.Request[Any]], body: bytes) -> None:
+    """The limit of an issue's links is named, to a read and to a write."""
+    error = failure(413, body, request=operation("PROJ-1"))
+    assert type(error) is JiraTooManyLinks
+    assert "as many remote links as Jira allows" in str(error)
 
 
 def test_rate_limited() -> None:
@@ -316,21 +376,42 @@ def test_blank() -> None:
     assert blank.is_blank
     assert isinstance(told, JiraBadRequest)
     assert not told.is_blank
+    untyped = failure(415)
+    assert isinstance(untyped, JiraBadRequest)
+    assert not untyped.is_blank
 
 
 def test_message() -> None:
-    """A message says what was done, Jira's reasons and the trace, for people."""
+    """A message says what was done, Jira's reasons and both traces, which are attributes too."""
     body = b'{"errorMessages":["Nope"],"errors":{"title":"is required"}}'
-    error = failure(400, body, {"ATL-TraceId": "abc123"})
-    assert str(error) == "POST PROJ-1 g: 400 Nope; title: is required (trace abc123)"
-    assert (error.messages, error.fields, error.trace) == (("Nope",), {"title": "is required"}, "abc123")
-    assert failure(500, b"", {"x-arequestid": "1x2"}).trace == "1x2"
+    error = failure(400, body, {"ATL-TraceId": "abc123", "X-AREQUESTID": "1x2"})
+    assert str(error) == (
+        "createOrUpdateRemoteIssueLink PROJ-1 g: 400 Nope; title: is required "
+        "(ATL-TraceId abc123, X-AREQUESTID 1x2)"
+    )
+    assert (error.issue, error.operation) == ("PROJ-1", "createOrUpdateRemoteIssueLink")
+    assert (error.messages, error.fields) == (("Nope",), {"title": "is required"})
+    assert (error.trace_id, error.request_id) == ("abc123", "1x2")
+    assert (failure(500).trace_id, failure(500).request_id) == (None, None)
+
+
+def test_operations_are_named_as_atlassian_names_them() -> None:
+    """An error names the operation by its operationId; reads with and without globalId share one."""
+    assert [operation("PROJ-1").asked.operation for operation in OPERATIONS] == [
+        "createOrUpdateRemoteIssueLink",
+        "getRemoteIssueLinks",
+        "getRemoteIssueLinks",
+        "deleteRemoteIssueLinkByGlobalId",
+        "getRemoteIssueLinkById",
+        "updateRemoteIssueLink",
+        "deleteRemoteIssueLinkById",
+    ]
 
 
 def test_message_is_short() -> None:
     """Endless reasons are cut, and control characters cannot forge a line of a log."""
     long = {"errorMessages": ["x\ny" * 10_000] * 500, "errors": {"f" * 5_000: "e" * 5_000}}
-    error = failure(400, orjson.dumps(long))
+    error = failure(400, orjson.dumps(long), {"ATL-TraceId": "t\n" * 5_000})
     assert len(str(error)) < 2_000
     assert str(error).isprintable()
 
@@ -341,7 +422,7 @@ def test_message_is_short() -> None:
         b'{"errorMessages":"text","errors":[]}',
         b'{"errorMessages":null,"errors":null,"message":5}',
         b'{"errorMessages":[1,{}],"errors":{"a":{"b":1}}}',
-        b'{"anything":true}',
+        b'{"errors":{},"anything":true}',
     ],
 )
 def test_odd_collections(body: bytes) -> None:
@@ -353,10 +434,12 @@ def test_odd_collections(body: bytes) -> None:
     "body", [b"{}", b"[]", b"null", b"", b'{"id":"x","self":1}', b'{"id":1', b'{"id":1,"self":null}']
 )
 def test_success_that_is_none(body: bytes) -> None:
-    """A 200 without what Jira sends may have taken effect, and counts as no answer."""
-    assert type(failure(200, body)) is JiraUnavailable
+    """A 200 without what Jira sends may have taken effect, and is nobody's word on it."""
+    error = failure(200, body)
+    assert type(error) is JiraForeignAnswer
+    assert error.applied is Applied.MAYBE
 
 
 def test_listing_of_another_form() -> None:
     """One object where an array is expected is no listing."""
-    assert type(failure(200, b"{}", request=protocol.list_links("2", "PROJ-1"))) is JiraUnavailable
+    assert type(failure(200, b"{}", request=protocol.list_links("2", "PROJ-1"))) is JiraForeignAnswer

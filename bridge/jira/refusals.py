@@ -1,0 +1,208 @@
+"""What an answer that is no success stands for: first whose word it is, then what it says.
+
+Between the bridge and Jira there are proxies, gateways and pages to log in. What they say must
+not be taken for Jira's word on an issue: a 404 of theirs would have a link rejected for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+
+from bridge.errors import (
+    JiraBadRequest,
+    JiraError,
+    JiraForbidden,
+    JiraForeignAnswer,
+    JiraLoginDenied,
+    JiraNotFound,
+    JiraRateLimited,
+    JiraTooManyLinks,
+    JiraUnauthorized,
+    JiraUnavailable,
+    JiraUnreachable,
+)
+from bridge.jira import limits
+from bridge.jira.schemas import ErrorCollection
+from bridge.jira.wire import HttpAnswer, shown
+
+_KINDS: Final[dict[int, type[JiraError]]] = {
+    401: JiraUnauthorized,
+    403: JiraForbidden,
+    404: JiraNotFound,
+    407: JiraUnreachable,  # the proxy's word: Jira has not seen the request
+    408: JiraUnavailable,
+    413: JiraTooManyLinks,
+    425: JiraUnavailable,
+    429: JiraRateLimited,
+}
+_ANYONES = {401, 407, 429}
+"""Statuses that mean the same whoever sends them."""
+_LOGIN_JUDGED = {301, 302, 303, 307, 308, 401, 403, 404}
+_TRACE_ID = "ATL-TraceId"
+_REQUEST_ID = "X-AREQUESTID"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request was about, for errors.
+
+    `operation` is Atlassian's operationId; `which` is the link's globalId or id.
+    """
+
+    operation: str
+    issue: str
+    which: str | int | None = None
+
+    def __str__(self) -> str:
+        """The operation, the issue and the link, on one line."""
+        parts = (self.operation, self.issue, self.which)
+        return " ".join(shown(str(part)) for part in parts if part is not None)
+
+
+def refusal(asked: Asked, answer: HttpAnswer, now: float) -> JiraError:
+    """The error that an answer stands for.
+
+    Args:
+        asked: what the request was about.
+        answer: what came back, with a status or a body that is no success of that request.
+        now: seconds since the epoch, for headers that name a moment.
+
+    Returns:
+        The error of the type that stands for it, with Jira's texts and trace ids.
+    """
+    document = parsed(answer)
+    kind = _kind(answer, document)
+    said = ErrorCollection.model_validate(document or {})
+    gateways = _gateways_word(document)
+    wait = limits.rate_limited if kind is JiraRateLimited else limits.retry_after
+    return kind(
+        " ".join((f"{asked}: {answer.status}", *_reasons(kind, answer, said, gateways), *_traces(answer))),
+        status=answer.status,
+        issue=asked.issue,
+        operation=asked.operation,
+        messages=(gateways,) if gateways else said.errorMessages,
+        fields=said.errors,
+        trace_id=_header(answer, _TRACE_ID),
+        request_id=_header(answer, _REQUEST_ID),
+        retry_after=wait(answer.headers, now),
+        scope=limits.scope(answer.headers),
+    )
+
+
+def parsed(answer: HttpAnswer) -> dict[str, Any] | None:
+    """An answer's JSON object.
+
+    Args:
+        answer: of any content type; without one it is tried as JSON.
+
+    Returns:
+        The object, empty for no body; None for what is no JSON object.
+    """
+    if not answer.body.strip():
+        return {}
+    try:
+        document = orjson.loads(answer.body) if is_json(answer) else None
+    except orjson.JSONDecodeError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def is_json(answer: HttpAnswer) -> bool:
+    """Whether the content type lets the body be read as JSON.
+
+    Args:
+        answer: what came back.
+
+    Returns:
+        True where there is no content type, and where there is no body that it could be of.
+    """
+    media = _media(answer)
+    return not answer.body or not media or media == "application/json" or media.endswith("+json")
+
+
+def _kind(answer: HttpAnswer, document: Mapping[str, Any] | None) -> type[JiraError]:
+    """The error that a status stands for, once the headers about the login are looked at.
+
+    A dead token often gets the answer that anybody would: 404.
+    """
+    status = answer.status
+    if status in _LOGIN_JUDGED:
+        reason = answer.headers.get("x-seraph-loginreason", "")
+        denied = answer.headers.get("x-authentication-denied-reason", "")
+        if "AUTHENTICATION_DENIED" in reason or "CAPTCHA_CHALLENGE" in denied:
+            return JiraLoginDenied
+        if "AUTHENTICATED_FAILED" in reason:
+            return JiraUnauthorized
+    if status not in _ANYONES and not _is_jiras(status, document):
+        return JiraForeignAnswer
+    return _KINDS.get(status, JiraUnavailable if status >= 500 else JiraBadRequest)  # noqa: PLR2004
+
+
+def _is_jiras(status: int, document: Mapping[str, Any] | None) -> bool:
+    """Whether Jira itself refuses: by its collection of errors, or in few words.
+
+    A 5xx may have any object: Jira's frameworks have forms of their own for it.
+    """
+    if document is None or status < 400:  # noqa: PLR2004
+        return False
+    return status >= 500 or not document or not document.keys().isdisjoint(("errorMessages", "errors"))  # noqa: PLR2004
+
+
+def _gateways_word(document: Mapping[str, Any] | None) -> str:
+    """The message of Atlassian's gateway, which has a form of its own; empty where Jira itself speaks."""
+    match document:
+        case {"code": 401, "message": str(message)}:
+            return shown(message)
+    return ""
+
+
+def _reasons(
+    kind: type[JiraError], answer: HttpAnswer, said: ErrorCollection, gateways: str
+) -> Iterator[str]:
+    if kind is JiraForeignAnswer:
+        yield _instead(answer)
+    elif kind is JiraTooManyLinks:
+        yield "the issue has as many remote links as Jira allows."
+    elif gateways:
+        yield f"{gateways} (says Atlassian's gateway: where the token is good, a scope is missing)"
+    texts = [*said.errorMessages, *(f"{name}: {text}" for name, text in said.errors.items())]
+    if texts:
+        yield "; ".join(texts)
+
+
+def _instead(answer: HttpAnswer) -> str:
+    """What came instead of Jira's answer; of a redirect's target no query, which may hold secrets."""
+    if 300 <= answer.status < 400:  # noqa: PLR2004
+        return f"which leads to {_target(answer)}; Jira never redirects"
+    media = _media(answer)
+    return "which is not Jira's answer" if is_json(answer) else f"with {shown(media)}, not Jira's JSON"
+
+
+def _target(answer: HttpAnswer) -> str:
+    try:
+        target = urlsplit(answer.headers.get("location", ""))
+        return shown((target.hostname or "") + target.path) or "nowhere"
+    except ValueError:
+        return "nowhere"
+
+
+def _traces(answer: HttpAnswer) -> Iterator[str]:
+    """What Atlassian's support asks for."""
+    found = ((name, _header(answer, name)) for name in (_TRACE_ID, _REQUEST_ID))
+    told = ", ".join(f"{name} {value}" for name, value in found if value)
+    if told:
+        yield f"({told})"
+
+
+def _header(answer: HttpAnswer, name: str) -> str | None:
+    value = answer.headers.get(name.lower())
+    return shown(value) if value else None
+
+
+def _media(answer: HttpAnswer) -> str:
+    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
