@@ -18,15 +18,28 @@ from bridge.errors import (
 from bridge.jira.auth import Anonymous, Auth, Basic, Bearer, OAuth, RefreshTokens
 from bridge.jira.client import JiraClient
 from bridge.jira.token_file import RefreshTokenFile
-from bridge.model import Bucket, Budget, Link, RemoteLink, Written
+from bridge.model import (
+    Application,
+    Bucket,
+    Budget,
+    Icon,
+    Link,
+    RemoteLink,
+    RemoteObject,
+    Status,
+    StatusIcon,
+    Written,
+)
 
 __all__ = [
     "Anonymous",
+    "Application",
     "Auth",
     "Basic",
     "Bearer",
     "Bucket",
     "Budget",
+    "Icon",
     "JiraAnswerLost",
     "JiraBadRequest",
     "JiraClient",
@@ -46,5 +59,8 @@ __all__ = [
     "RefreshTokenFile",
     "RefreshTokens",
     "RemoteLink",
+    "RemoteObject",
+    "Status",
+    "StatusIcon",
     "Written",
 ]
