@@ -296,8 +296,8 @@ class JiraForeignAnswer(JiraUnavailable):
 
     code = "jira_foreign_answer"
     advice = (
-        "Check the site's URL, and what lies before Jira: a proxy, a firewall's page, single sign-on that "
-        "asks the bridge to log in. Let its account pass; the bridge tries again."
+        "Look at Jira's status page where it is a 5xx; else check the site's URL, and what lies before Jira: "
+        "a proxy, a firewall, single sign-on that asks the bridge to log in. The bridge tries again."
     )
 
 

@@ -33,8 +33,8 @@ class TokenRequest(HttpRequest):
     """A request for a token. What it is granted serves every request: one is sent for all that wait."""
 
 
-Flow = Generator[HttpRequest, HttpAnswer, None]
-"""Yields what to send and is sent what came back; the last answer is the one to the request."""
+Flow = Generator[HttpRequest, HttpAnswer, HttpAnswer]
+"""Yields what to send, is sent what came back, and returns the answer to the request itself."""
 
 
 class Auth(Protocol):
@@ -68,7 +68,7 @@ class Anonymous:
         Returns:
             A flow of one request.
         """
-        yield request
+        return (yield request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,8 @@ class Basic:
         Returns:
             A flow of one request.
         """
-        yield _signed(request, f"Basic {b64encode(f'{self.email}:{self.token}'.encode()).decode()}")
+        credentials = b64encode(f"{self.email}:{self.token}".encode()).decode()
+        return (yield _signed(request, f"Basic {credentials}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class Bearer:
         Returns:
             A flow of one request.
         """
-        yield _signed(request, f"Bearer {self.token}")
+        return (yield _signed(request, f"Bearer {self.token}"))
 
 
 # --- OAuth 2.0 -----------------------------------------------------------------------------
@@ -192,10 +193,10 @@ class OAuth:
         if held and now < held.ends:
             answer = yield _signed(request, f"Bearer {held.text}")
             if answer.status != _UNAUTHORIZED:
-                return
+                return answer
         # A 401 did nothing, so that the request may be sent again.
         token = yield from self._other_than(held, now)
-        yield _signed(request, f"Bearer {token.text}")
+        return (yield _signed(request, f"Bearer {token.text}"))
 
     def _other_than(self, held: _Token | None, now: float) -> Generator[TokenRequest, HttpAnswer, _Token]:
         """The token that another request was given meanwhile, or a new one."""

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
 from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt
 from yarl import URL
@@ -87,6 +87,7 @@ class JiraClient:
         self._sleep = sleep
         self._transport = Transport(timeout, max_connections)
         self._advancing = asyncio.Lock()
+        self._no_token: JiraError | None = None
         self._created: dict[int, float] = {}
         self._budget = Budget()
 
@@ -273,27 +274,34 @@ class JiraClient:
     async def _send(self, request: protocol.Request[T]) -> T:
         plain = HttpRequest(request.method, self._url + request.path, request.body)
         flow = self._auth.flow(plain, time.time())
-        answer: HttpAnswer | None = None
-        # Shielded: a caller that gives up must not lose the refresh token that is on its way.
-        while outgoing := await asyncio.shield(self._advance(flow, answer)):
-            answer = await self._exchange(request.asked, outgoing)
-        if answer is None:
-            raise TypeError(f"{type(self._auth).__name__} has sent nothing")
-        return protocol.decipher(request, answer.status, answer.headers, answer.body, time.time())
+        step = await self._advanced(flow)
+        while isinstance(step, HttpRequest):
+            step = await self._advanced(flow, await self._exchange(request.asked, step))
+        return protocol.decipher(request, step.status, step.headers, step.body, time.time())
 
-    async def _advance(self, flow: Flow, answer: HttpAnswer | None) -> HttpRequest | None:
-        """The flow's next request to Jira; None at its end.
+    async def _advanced(self, flow: Flow, answer: HttpAnswer | None = None) -> HttpRequest | HttpAnswer:
+        """The flow's next request to Jira, or the answer that it ends with.
 
-        One flow at a time, so that those who wait for a token find the one that was granted.
+        Shielded: a caller that gives up must not lose the refresh token that is on its way.
         """
+        return await asyncio.shield(self._advance(flow, answer))
+
+    async def _advance(self, flow: Flow, answer: HttpAnswer | None) -> HttpRequest | HttpAnswer:
+        """One flow at a time: those who wait for a token share the one that is granted, or the failure."""
+        failure = self._no_token
         async with self._advancing:
             try:
-                outgoing = next(flow) if answer is None else flow.send(answer)
-                while isinstance(outgoing, TokenRequest):
-                    outgoing = flow.send(await self._token(outgoing))
-            except StopIteration:
-                return None
-        return outgoing
+                step = next(flow) if answer is None else flow.send(answer)
+                while isinstance(step, TokenRequest):
+                    if self._no_token and self._no_token is not failure:
+                        raise self._no_token
+                    step = flow.send(await self._token(step))
+            except StopIteration as end:
+                return cast(HttpAnswer, end.value)
+            except JiraError as error:
+                self._no_token = error
+                raise
+        return step
 
     async def _token(self, request: TokenRequest) -> HttpAnswer:
         try:

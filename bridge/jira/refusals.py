@@ -6,7 +6,7 @@ not be taken for Jira's word on an issue: a 404 of theirs would have a link reje
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -78,14 +78,15 @@ def refusal(asked: Asked, answer: HttpAnswer, now: float) -> JiraError:
     document = parsed(answer)
     kind = _kind(answer, document)
     said = ErrorCollection.model_validate(document or {})
-    gateways = _gateways_word(document)
+    messages = said.errorMessages or _others_messages(document)
+    texts = [*messages, *(f"{name}: {text}" for name, text in said.errors.items())]
     wait = limits.rate_limited if kind is JiraRateLimited else limits.retry_after
     return kind(
-        " ".join((f"{asked}: {answer.status}", *_reasons(kind, answer, said, gateways), *_traces(answer))),
+        " ".join(_sentence(kind, asked, answer, document, texts)),
         status=answer.status,
         issue=asked.issue,
         operation=asked.operation,
-        messages=(gateways,) if gateways else said.errorMessages,
+        messages=messages,
         fields=said.errors,
         trace_id=_header(answer, _TRACE_ID),
         request_id=_header(answer, _REQUEST_ID),
@@ -153,26 +154,31 @@ def _is_jiras(status: int, document: Mapping[str, Any] | None) -> bool:
     return status >= 500 or not document or not document.keys().isdisjoint(("errorMessages", "errors"))  # noqa: PLR2004
 
 
-def _gateways_word(document: Mapping[str, Any] | None) -> str:
-    """The message of Atlassian's gateway, which has a form of its own; empty where Jira itself speaks."""
+def _others_messages(document: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """What a gateway says in a form of its own."""
     match document:
-        case {"code": 401, "message": str(message)}:
-            return shown(message)
-    return ""
+        case {"message": str(text)} | {"errorMessage": str(text)}:
+            return (shown(text),)
+    return ()
 
 
-def _reasons(
-    kind: type[JiraError], answer: HttpAnswer, said: ErrorCollection, gateways: str
+def _sentence(
+    kind: type[JiraError],
+    asked: Asked,
+    answer: HttpAnswer,
+    document: Mapping[str, Any] | None,
+    texts: Sequence[str],
 ) -> Iterator[str]:
+    yield f"{asked}: {answer.status}"
     if kind is JiraForeignAnswer:
         yield _instead(answer)
     elif kind is JiraTooManyLinks:
-        yield "the issue has as many remote links as Jira allows."
-    elif gateways:
-        yield f"{gateways} (says Atlassian's gateway: where the token is good, a scope is missing)"
-    texts = [*said.errorMessages, *(f"{name}: {text}" for name, text in said.errors.items())]
+        yield "the issue has as many remote links as Jira allows"
     if texts:
         yield "; ".join(texts)
+    if kind is JiraUnauthorized and document and document.get("code") == 401:  # noqa: PLR2004
+        yield "(says Atlassian's gateway: where the token is good, a scope is missing)"
+    yield from _traces(answer)
 
 
 def _instead(answer: HttpAnswer) -> str:

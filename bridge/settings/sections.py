@@ -226,7 +226,7 @@ class Basic(Section):
 
 
 class Bearer(Section):
-    """Data Center: a personal access token; Cloud: an OAuth access token."""
+    """Data Center: a personal access token; Cloud, through the gateway: a service account's token."""
 
     token: Secret = Field(description="the token")
 

@@ -17,6 +17,7 @@ from bridge.jira.token_file import RefreshTokenFile
 from bridge.model import Link
 from bridge.service import jira as client_of
 from bridge.settings import load
+from tests.brokers import eventually
 from tests.wire import Sleep
 
 CLOUD_ID = "11111111-2222-3333-4444-555555555555"
@@ -27,7 +28,7 @@ class Atlassian:
     """A token endpoint and a gateway that know each other.
 
     A refresh token is good once; one that comes again ends the whole chain. `failures` are what the
-    next token requests are answered with, and `may_answer` holds them up.
+    next token requests are answered with; `may_answer` holds them up, and `may_end` the answers to a POST.
     """
 
     def __init__(self) -> None:
@@ -40,6 +41,8 @@ class Atlassian:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.asked = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.may_end.set()
         self._app = web.Application()
         self._app.router.add_post("/oauth/token", self._token)
         self._app.router.add_route("*", f"/ex/jira/{CLOUD_ID}/{{path:.*}}", self._gateway)
@@ -83,7 +86,11 @@ class Atlassian:
         self.calls.append((request.method, status))
         if status == 401:
             return web.json_response({"code": 401, "message": "Unauthorized"}, status=401)
-        return web.json_response([] if status == 200 else {"id": 7, "self": ""}, status=status)
+        if request.method == "GET":
+            return web.json_response([])
+        await self.may_end.wait()
+        near = {"X-RateLimit-NearLimit": "true"}
+        return web.json_response({"id": 7, "self": ""}, status=201, headers=near)
 
 
 @pytest.fixture
@@ -158,6 +165,38 @@ async def test_no_token_for_now(atlassian: Atlassian) -> None:
     async with client(atlassian, attempts=4) as jira:
         assert await jira.list_links("PROJ-1") == []
     assert (len(atlassian.grants), atlassian.calls) == (3, [("GET", 200)])
+
+
+async def test_one_failure_for_all_who_wait(atlassian: Atlassian) -> None:
+    """Those who wait for a token that is not granted do not ask for it one after the other."""
+    atlassian.failures = [web.Response(status=503)]
+    async with client(atlassian) as jira:
+        asked = (jira.list_links("PROJ-1") for _ in range(20))
+        failed = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(error) for error in failed} == {JiraUnreachable}
+        assert (len(atlassian.grants), atlassian.calls) == (1, [])
+        assert await jira.list_links("PROJ-1") == []
+
+
+async def test_a_failure_is_not_for_those_who_have_an_answer(atlassian: Atlassian) -> None:
+    """What Jira did is told, though no token is to be had when its answer comes."""
+    async with client(atlassian) as jira:
+        await jira.list_links("PROJ-1")
+        atlassian.may_end.clear()
+        written = asyncio.create_task(jira.upsert("PROJ-1", LINK, None))
+        await eventually(lambda: ("POST", 201) in atlassian.calls)
+        atlassian.access.clear()
+        atlassian.asked.clear()
+        atlassian.may_answer.clear()
+        atlassian.failures = [web.Response(status=503)]
+        refused = asyncio.create_task(jira.list_links("PROJ-1"))
+        await atlassian.asked.wait()
+        atlassian.may_end.set()
+        await eventually(lambda: jira.budget.is_near)
+        atlassian.may_answer.set()
+        assert (await written).link_id == 7
+        with pytest.raises(JiraUnreachable):
+            await refused
 
 
 async def test_no_token_endpoint(atlassian: Atlassian) -> None:

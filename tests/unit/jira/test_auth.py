@@ -43,9 +43,10 @@ def granted(token: str, seconds: int = 3600, refresh: str | None = None) -> Http
 
 
 def end(flow: Flow, last: HttpAnswer) -> None:
-    """Send the last answer, after which nothing more is sent."""
-    with pytest.raises(StopIteration):
+    """Send the last answer, which is the flow's value: nothing more is sent."""
+    with pytest.raises(StopIteration) as ended:
         flow.send(last)
+    assert ended.value.value is last
 
 
 def served(oauth: OAuth, now: float, token: HttpAnswer | None = None) -> str:

@@ -288,8 +288,11 @@ def test_json_by_its_names(content_type: str) -> None:
 )
 @pytest.mark.parametrize("status", [400, 403, 404, 413])
 def test_json_of_others(status: int, body: bytes) -> None:
-    """A gateway's JSON without Jira's collections says nothing of the issue."""
-    assert type(failure(status, body)) is JiraForeignAnswer
+    """A gateway's JSON without Jira's collections says nothing of the issue, and is told."""
+    error = failure(status, body)
+    assert type(error) is JiraForeignAnswer
+    assert error.messages == tuple(orjson.loads(body).values())
+    assert error.messages[0] in str(error)
 
 
 @pytest.mark.parametrize(
