@@ -22,6 +22,7 @@ SHELLS = {
     "bridge.ingress",
     "bridge.jira",  # its names for others, the client's among them
     "bridge.jira.client",
+    "bridge.jira.session",
     "bridge.jira.token_file",
     "bridge.jira.transport",
     "bridge.kafka.client",

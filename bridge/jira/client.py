@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Self, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt
 from yarl import URL
@@ -26,11 +26,11 @@ from bridge.errors import (
     JiraUnavailable,
     JiraUnreachable,
 )
-from bridge.jira import limits, protocol
-from bridge.jira.auth import Auth, Flow, TokenRequest
-from bridge.jira.refusals import Asked
+from bridge.jira import protocol
+from bridge.jira.auth import Auth
+from bridge.jira.session import Session
 from bridge.jira.transport import AnswerLost, NeverLeft, Transport
-from bridge.jira.wire import HttpAnswer, HttpRequest
+from bridge.jira.wire import HttpRequest
 from bridge.model import Budget, Link, RemoteLink, Written
 
 T = TypeVar("T")
@@ -81,23 +81,19 @@ class JiraClient:
             ConfigError: `url` is no http or https address, or has a user in it.
         """
         self._url = _checked(url)
-        self._auth = auth
         self._version = api_version
         self._attempts = attempts
         self._sleep = sleep
-        self._transport = Transport(timeout, max_connections)
-        self._advancing = asyncio.Lock()
-        self._no_token: JiraError | None = None
+        self._session = Session(auth, Transport(timeout, max_connections))
         self._created: dict[int, float] = {}
-        self._budget = Budget()
 
     @property
     def budget(self) -> Budget:
         """What the newest answer told of the rate limits."""
-        return self._budget
+        return self._session.budget
 
     async def __aenter__(self) -> Self:
-        await self._transport.open()
+        await self._session.open()
         return self
 
     async def __aexit__(
@@ -106,8 +102,7 @@ class JiraClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        async with self._advancing:  # not while a token is being renewed
-            await self._transport.close()
+        await self._session.close()
 
     # --- the operations ----------------------------------------------------------------------
 
@@ -269,59 +264,18 @@ class JiraClient:
     def _is_new(self, link_id: int) -> bool:
         return time.monotonic() - self._created.get(link_id, -LAG_SECONDS) < LAG_SECONDS
 
-    # --- one attempt -------------------------------------------------------------------------
-
     async def _send(self, request: protocol.Request[T]) -> T:
+        asked = request.asked
         plain = HttpRequest(request.method, self._url + request.path, request.body)
-        flow = self._auth.flow(plain, time.time())
-        step = await self._advanced(flow)
-        while isinstance(step, HttpRequest):
-            step = await self._advanced(flow, await self._exchange(request.asked, step))
-        return protocol.decipher(request, step.status, step.headers, step.body, time.time())
-
-    async def _advanced(self, flow: Flow, answer: HttpAnswer | None = None) -> HttpRequest | HttpAnswer:
-        """The flow's next request to Jira, or the answer that it ends with.
-
-        Shielded: a caller that gives up must not lose the refresh token that is on its way.
-        """
-        return await asyncio.shield(self._advance(flow, answer))
-
-    async def _advance(self, flow: Flow, answer: HttpAnswer | None) -> HttpRequest | HttpAnswer:
-        """One flow at a time: those who wait for a token share the one that is granted, or the failure."""
-        failure = self._no_token
-        async with self._advancing:
-            try:
-                step = next(flow) if answer is None else flow.send(answer)
-                while isinstance(step, TokenRequest):
-                    if self._no_token and self._no_token is not failure:
-                        raise self._no_token
-                    step = flow.send(await self._token(step))
-            except StopIteration as end:
-                return cast(HttpAnswer, end.value)
-            except JiraError as error:
-                self._no_token = error
-                raise
-        return step
-
-    async def _token(self, request: TokenRequest) -> HttpAnswer:
         try:
-            return await self._transport.exchange(request)
-        except (NeverLeft, AnswerLost) as error:
-            host = URL(request.url).host
-            raise JiraUnreachable(f"No access token: {host} does not answer ({error})") from None
-
-    async def _exchange(self, asked: Asked, request: HttpRequest) -> HttpAnswer:
-        issue, operation = asked.issue, asked.operation
-        try:
-            answer = await self._transport.exchange(request)
+            answer = await self._session.exchange(plain)
         except NeverLeft as error:
             text = f"{asked}: no connection ({error})"
-            raise JiraUnreachable(text, issue=issue, operation=operation) from None
+            raise JiraUnreachable(text, issue=asked.issue, operation=asked.operation) from None
         except AnswerLost as error:
             text = f"{asked}: no whole answer ({error})"
-            raise JiraAnswerLost(text, issue=issue, operation=operation) from None
-        self._budget = limits.budget(answer.headers)
-        return answer
+            raise JiraAnswerLost(text, issue=asked.issue, operation=asked.operation) from None
+        return protocol.decipher(request, answer.status, answer.headers, answer.body, time.time())
 
 
 def _checked(url: str) -> str:
