@@ -42,7 +42,6 @@ _KINDS: Final[dict[int, type[JiraError]]] = {
 }
 _ANYONES = {401, 407, 429}
 """Statuses that mean the same whoever sends them."""
-_LOGIN_JUDGED = {301, 302, 303, 307, 308, 401, 403, 404}
 _TRACE_ID = "ATL-TraceId"
 _REQUEST_ID = "X-AREQUESTID"
 
@@ -129,10 +128,10 @@ def is_json(answer: HttpAnswer) -> bool:
 def _kind(answer: HttpAnswer, document: Mapping[str, Any] | None) -> type[JiraError]:
     """The error that a status stands for, once the headers about the login are looked at.
 
-    A dead token often gets the answer that anybody would: 404.
+    A dead token often gets the answer that anybody would: 404. A 5xx may have been done for anybody.
     """
     status = answer.status
-    if status in _LOGIN_JUDGED:
+    if 300 <= status < 500:  # noqa: PLR2004
         reason = answer.headers.get("x-seraph-loginreason", "")
         denied = answer.headers.get("x-authentication-denied-reason", "")
         if "AUTHENTICATION_DENIED" in reason or "CAPTCHA_CHALLENGE" in denied:

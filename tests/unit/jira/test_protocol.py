@@ -225,9 +225,11 @@ def test_nothing(request_: protocol.Request[None]) -> None:
         (407, JiraUnreachable),
         (408, JiraUnavailable),
         (413, JiraTooManyLinks),
+        (425, JiraUnavailable),
         (415, JiraBadRequest),
         (422, JiraBadRequest),
         (429, JiraRateLimited),
+        (300, JiraForeignAnswer),
         (302, JiraForeignAnswer),
         (500, JiraUnavailable),
         (502, JiraUnavailable),
@@ -236,7 +238,7 @@ def test_nothing(request_: protocol.Request[None]) -> None:
         (202, JiraForeignAnswer),
     ],
 )
-@pytest.mark.parametrize("body", [b'{"errorMessages":[],"errors":{}}', b""])
+@pytest.mark.parametrize("body", [b'{"errorMessages":[],"errors":{}}', b"{}", b"", b" \n"])
 def test_status_to_type(status: int, kind: type[JiraError], body: bytes) -> None:
     """Each status is raised as its own type, with a body or without."""
     error = failure(status, body)
@@ -276,7 +278,7 @@ def test_content_type_comes_first(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/json", "Application/JSON; charset=utf-8", "application/problem+json", ""]
+    "content_type", ["application/json", "Application/JSON ; charset=utf-8", "application/problem+json", ""]
 )
 def test_json_by_its_names(content_type: str) -> None:
     """JSON is known by its type with any parameters, and tried where there is no type."""
@@ -293,6 +295,13 @@ def test_json_of_others(status: int, body: bytes) -> None:
     assert type(error) is JiraForeignAnswer
     assert error.messages == tuple(orjson.loads(body).values())
     assert error.messages[0] in str(error)
+
+
+def test_json_of_jiras_frameworks() -> None:
+    """A failure inside of Jira may be told in another form, and is Jira's all the same."""
+    error = failure(500, b'{"message":"It broke","status-code":500}')
+    assert type(error) is JiraUnavailable
+    assert error.messages == ("It broke",)
 
 
 @pytest.mark.parametrize(
@@ -312,7 +321,7 @@ def test_redirect(location: str, told: str) -> None:
     assert "s3cret" not in text
 
 
-@pytest.mark.parametrize("status", [302, 401, 403, 404])
+@pytest.mark.parametrize("status", [300, 302, 400, 401, 403, 404, 413, 429])
 @pytest.mark.parametrize("body", [NO_ISSUE, b"<html>", b""])
 def test_login_failed(status: int, body: bytes) -> None:
     """A dead token shows in the login's header, whatever the status and the body say."""
@@ -330,6 +339,13 @@ def test_login_failed(status: int, body: bytes) -> None:
 def test_login_denied(headers: dict[str, str]) -> None:
     """A login that is locked is told apart, since each further try prolongs it."""
     assert type(failure(403, b"<html>", headers)) is JiraLoginDenied
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_login_that_failed_beside_a_failure(status: int) -> None:
+    """A 5xx may have taken effect, for anybody too, whatever became of the login."""
+    error = failure(status, b"{}", {"X-Seraph-LoginReason": "AUTHENTICATED_FAILED"})
+    assert error.applied is Applied.MAYBE
 
 
 def test_login_that_worked() -> None:
