@@ -169,11 +169,11 @@ def _one_of(global_id: str | None, link_id: int | None) -> None:
 def _body(file: Path) -> RemoteIssueLinkRequest:
     try:
         text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        return RemoteIssueLinkRequest.model_validate(orjson.loads(text))
+        return RemoteIssueLinkRequest(**orjson.loads(text))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    except orjson.JSONDecodeError:
-        raise UsageError(f"{file} is not JSON") from None
+    except (orjson.JSONDecodeError, TypeError):
+        raise UsageError(f"{file} is not a JSON object") from None
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UsageError(f"{file} is no link: {wrong}") from None

@@ -128,6 +128,24 @@ async def test_the_six_operations_by_hand() -> None:
         assert "jira_not_found" in gone.stderr
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("{", "- is not a JSON object"),
+        ("[]", "- is not a JSON object"),
+        ('{"object": {"url": 5}}', "- is no link: object.url: "),
+        ('{"globalId": 7}', "- is no link: globalId: "),
+    ],
+)
+def test_a_body_that_is_no_link(body: str, told: str) -> None:
+    """What cannot be a link is refused before Jira is asked, and in words."""
+    done = run(
+        "links", "put", "PROJ-1", "-", "--jira", "http://127.0.0.1:1", "--jira-auth", "anonymous", text=body
+    )
+    assert done.returncode == 2
+    assert told in done.stderr
+
+
 async def test_a_strange_title_is_shown_as_it_is() -> None:
     """Titles come from other people: no markup and no emoji is made of them."""
     title = r"build [1] [/x] :smile: <b>\[red]"

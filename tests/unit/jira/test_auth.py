@@ -8,7 +8,17 @@ import orjson
 import pytest
 
 from bridge.errors import ConfigError, JiraError, JiraUnauthorized, JiraUnreachable
-from bridge.jira.auth import TOKEN_URL, Anonymous, Auth, Basic, Bearer, Flow, OAuth, TokenRequest
+from bridge.jira.auth import (
+    TOKEN_URL,
+    Anonymous,
+    Auth,
+    Basic,
+    Bearer,
+    Flow,
+    OAuth,
+    TokenGranted,
+    TokenRequest,
+)
 from bridge.jira.wire import HttpAnswer, HttpRequest
 
 ASKED = HttpRequest("GET", "https://gateway.example/ex/jira/1/rest", headers={"X-Other": "1"})
@@ -99,6 +109,8 @@ def test_repr_hides(scheme: Auth) -> None:
     assert "s3cret" not in f"{scheme!r} {scheme} {first!r}"
     if isinstance(scheme, OAuth):
         assert "t0ken" not in f"{flow.send(granted('t0ken'))!r} {scheme!r}"
+        told = TokenGranted(access_token="t0ken", refresh_token="t0ken-2")
+        assert "t0ken" not in repr(told)
 
 
 # --- OAuth 2.0 -----------------------------------------------------------------------------
@@ -155,6 +167,14 @@ def test_a_token_is_renewed_before_it_ends(life: int, good_for: int) -> None:
     assert served(oauth, NOW + good_for, granted("two", life)) == "Bearer two"
 
 
+def test_a_token_of_unknown_life_is_good_for_an_hour() -> None:
+    """Where the token endpoint does not say how long, it is as long as Atlassian's are."""
+    oauth = OAuth("app", "s3cret")
+    served(oauth, NOW, answer(200, {"access_token": "one"}))
+    assert served(oauth, NOW + 3539) == "Bearer one"
+    assert isinstance(next(oauth.flow(ASKED, NOW + 3540)), TokenRequest)
+
+
 def test_a_refused_token_is_renewed_once() -> None:
     """A 401 to a token that was good until then brings one new token, and the request once more."""
     oauth = OAuth("app", "s3cret")
@@ -201,6 +221,7 @@ def test_those_who_were_refused_share_the_next_token() -> None:
         (answer(200, b"<html>Log in</html>"), JiraUnreachable),
         (answer(200, {"access_token": "a\nb"}), JiraUnreachable),
         (answer(200, {"access_token": "a", "expires_in": -1}), JiraUnreachable),
+        (answer(200, b'{"access_token": "a", "expires_in": 1e400}'), JiraUnreachable),
         (answer(200, {"token": "a"}), JiraUnreachable),
     ],
 )
