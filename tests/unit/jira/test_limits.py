@@ -68,9 +68,3 @@ def test_both_headers_are_minima(after: str | None, reset: str | None, seconds: 
     """The later of Retry-After and X-RateLimit-Reset decides; what cannot be read says nothing."""
     headers = {"retry-after": after, "x-ratelimit-reset": reset}
     assert limits.rate_limited({k: v for k, v in headers.items() if v is not None}, NOW) == seconds
-
-
-def test_documented_figures() -> None:
-    """The figures are those of Atlassian's page."""
-    assert limits.PER_ISSUE == ((20, 2.0), (100, 30.0))
-    assert limits.BURST == {"GET": 100, "POST": 100, "PUT": 50, "DELETE": 50}
