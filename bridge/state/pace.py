@@ -21,7 +21,7 @@ from bridge.model import Bucket
 
 FOREVER = float("inf")
 HOUR = 3600.0
-MARGIN = 1.04
+MARGIN = 1.03
 """A second is taken for so many: requests that left apart may arrive closer together."""
 RESERVE = 0.1
 """The share of an hour's points that is kept for new links, less as the hour runs out."""

@@ -46,8 +46,8 @@ def test_a_meter_is_idle_when_forgetting_it_loses_nothing() -> None:
 
 def test_a_rate_is_a_window_and_a_smoother_one() -> None:
     """A hundred a second, no more than a quarter of them at once; rates below one a second too."""
-    assert per_second(100.0) == (Window(100, 1.04), Window(25, 0.2))
-    assert per_second(0.5) == (Window(1, 2.08), Window(1, 1.6))
+    assert per_second(100.0) == (Window(100, 1.03), Window(25, 0.2))
+    assert per_second(0.5) == (Window(1, 2.06), Window(1, 1.6))
 
 
 WINDOWS = (Window(20, 2.0), Window(100, 30.0))
