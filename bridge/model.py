@@ -252,7 +252,7 @@ class Change:
 
     `upsert` and `delete` touch the one issue that they name; `set` names all the issues that
     the subject belongs to, possibly none. `event` is the id by which it is remembered and
-    explained (`source` + `id`).
+    explained (`source` + `id`). `adopts`: a link that somebody else made may be taken over.
     """
 
     action: Action
@@ -261,6 +261,7 @@ class Change:
     link: Link | None
     version: Version
     event: str
+    adopts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +306,9 @@ class Row:
     `digest` and `link_id` describe what Jira has, when `known` is PRESENT. `not_before` is in
     seconds since the epoch, 0 for at once. `attempts` counts the calls that were put off
     since the last success. `reason` is the code of the error that put it off or rejected it.
+    `adopts`: before ours is created, the issue's links are listed, since one may be to adopt.
+    `stray` is the id of such a link, made without a globalId: it is to become ours, or, once
+    `adopts` is no longer set, to give way to it.
     """
 
     key: LinkKey
@@ -316,6 +320,8 @@ class Row:
     not_before: float = 0.0
     attempts: int = 0
     reason: str | None = None
+    adopts: bool = False
+    stray: int | None = None
 
 
 # --- the way to Jira -----------------------------------------------------------------------
@@ -329,14 +335,16 @@ class CallKind(StrEnum):
     DELETE = "delete"
     LOOK_UP = "look_up"
     LIST = "list"
+    ADOPT = "adopt"  # give the stray our globalId and content
+    DROP = "drop"  # delete the stray
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request to Jira, and what was known before it left.
 
-    `link` is what is wanted, and what a create or an update sends. `event` is the one whose
-    wish it fulfils.
+    `link` is what a create, an update or an adoption sends. `event` is the one whose wish it
+    fulfils.
     """
 
     kind: CallKind
@@ -347,6 +355,7 @@ class Call:
     before: Known
     digest: str | None = None
     link_id: int | None = None
+    stray: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +365,11 @@ class Written:
     link_id: int
     issue: str
     created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Jira took an update by id; whether it took the globalId too, it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

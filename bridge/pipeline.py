@@ -19,11 +19,16 @@ from bridge.ports import Item, Source
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Record to item. `max_future` is in seconds, ahead of the record's timestamp."""
+    """Record to item.
+
+    `max_future` is in seconds, ahead of the record's timestamp; `adopting` are the sites where
+    links that others made may be taken over.
+    """
 
     sources: Mapping[str, Source]
     mapper: Mapper
     max_future: float
+    adopting: frozenset[str] = frozenset()
 
     def __call__(self, record: Record) -> Item:
         """The changes that the record asks for, or why there are none. Never raises."""
@@ -44,7 +49,7 @@ class Pipeline:
         told = {"type": event.type, "kind": kind}
         if mapped.skipped is not None:
             return Item(known_as, outcome=Outcome.SKIPPED, reason=mapped.skipped, detail=told)
-        changes = (change(wish, known_as, place) for wish in mapped.wishes)
+        changes = (change(wish, known_as, place, adopts=wish.site in self.adopting) for wish in mapped.wishes)
         if version is not None:  # a wish that Jira had refused, asked for again: as new as it was then
             changes = (replace(each, version=version) for each in changes)
         return Item(known_as, tuple(changes), detail=told)
@@ -65,7 +70,8 @@ class Pipeline:
             raise FromTheFuture(f"The event's time is {ahead:.0f} s ahead of its record's; {allowed}.")
 
 
-def change(wish: Wish, event: str, place: Origin) -> Change:
+def change(wish: Wish, event: str, place: Origin, *, adopts: bool = False) -> Change:
     """The wish with its version: how new it is among all that was said of its subject."""
     version = Version(wish.sequence, microseconds(wish.time), wish.rank, place.timestamp, place.offset)
-    return Change(wish.action, Subject(wish.site, wish.global_id), wish.issues, wish.link, version, event)
+    subject = Subject(wish.site, wish.global_id)
+    return Change(wish.action, subject, wish.issues, wish.link, version, event, adopts)

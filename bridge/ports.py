@@ -22,12 +22,13 @@ from bridge.model import (
     Position,
     Record,
     RemoteLink,
+    Replaced,
     Row,
     Webhook,
     Written,
 )
 
-Answer = Written | Deleted | Found | Listed | JiraError
+Answer = Written | Replaced | Deleted | Found | Listed | JiraError
 """What came back for a call."""
 
 

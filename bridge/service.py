@@ -24,7 +24,6 @@ from bridge.ingress import Endpoint, make_app
 from bridge.intake import Intake
 from bridge.jira.auth import Anonymous, Auth, Basic, Bearer, OAuth
 from bridge.jira.client import JiraClient
-from bridge.jira.limits import BURST, PER_ISSUE
 from bridge.jira.token_file import RefreshTokenFile
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
@@ -45,7 +44,7 @@ from bridge.pipeline import Pipeline
 from bridge.ports import Observe, Publish
 from bridge.settings import Settings, Site, read_text
 from bridge.sources.base import load_sources
-from bridge.state.schedule import Allowance, Window, paced
+from bridge.state.pace import Allowance, Window, per_second
 from bridge.writer import Bury, Writer
 
 MAX_RECORD_BYTES = 1_000_000 + HEADERS_ALLOWANCE
@@ -287,10 +286,10 @@ class Service:
         self.addresses[name] = f"http://{'127.0.0.1' if host in _ANY else host}:{port}"
 
     def _watch(self, state: str, /, **fields: object) -> None:
-        """An Observe: a halted site makes the process unready."""
-        if state in {"site_halted", "site_resumed"}:
-            reason = str(fields.get("error", ""))
-            self.health.set(f"jira {fields['site']}", ok=state == "site_resumed", reason=reason)
+        """An Observe: a site whose circuit is open makes the process unready."""
+        if state in {"site_halted", "circuit_open", "circuit_closed"}:
+            reason = f"{state}: {fields['error']}" if "error" in fields else ""
+            self.health.set(f"jira {fields['site']}", ok=state == "circuit_closed", reason=reason)
 
 
 def endpoints(settings: Settings) -> list[Endpoint]:
@@ -317,7 +316,8 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
 def pipeline(settings: Settings) -> Pipeline:
     """The pipeline that the configuration asks for. Raises ConfigError for a mapping at fault."""
     mapper_ = mapper(settings, mapped_sites(settings))
-    return Pipeline(load_sources(), mapper_, settings.worker.max_future_seconds)
+    adopting = frozenset(name for name, site in settings.sites.items() if site.adopt)
+    return Pipeline(load_sources(), mapper_, settings.worker.max_future_seconds, adopting)
 
 
 def mapper(settings: Settings, sites: Sequence[mapped.Site]) -> mapped.Mapper:
@@ -370,14 +370,13 @@ def _auth(site: Site) -> Auth:
 
 
 def allowance(site: Site) -> Allowance:
-    """What the writer may ask of one site: Cloud's limits, a rate of the user's own, or anything."""
-    if site.limit == "none":
-        return Allowance(in_flight=site.max_in_flight)
-    issue = tuple(Window(count, seconds) for count, seconds in PER_ISSUE)
-    if site.limit == "cloud":
-        method = {name: paced(rate) for name, rate in BURST.items()}
-        return Allowance(issue, method, in_flight=site.max_in_flight)
-    return Allowance(issue, site=paced(site.limit), in_flight=site.max_in_flight)
+    """What the writer may ask of one site."""
+    limit = site.limit
+    rates = limit.per_second.model_dump(exclude_none=True)
+    windows = {method.upper(): per_second(rate) for method, rate in rates.items()}
+    whole = windows.pop("ALL", ())
+    issue = tuple(Window(count, seconds) for count, seconds in limit.issue)
+    return Allowance(issue, windows, whole, limit.points_per_hour, site.max_in_flight)
 
 
 def _names(values: Sequence[str] | None) -> frozenset[str] | None:

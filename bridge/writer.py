@@ -11,29 +11,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import cast
 
-from bridge.errors import (
-    JiraAnswerLost,
-    JiraError,
-    JiraLoginDenied,
-    JiraRateLimited,
-    JiraRejected,
-    JiraUnauthorized,
-    JiraUnavailable,
-    JiraUnreachable,
-    KafkaUnavailable,
-)
-from bridge.model import Call, CallKind, Deleted, Entry, Found, LinkKey, Listed, Row
+from bridge.errors import JiraError, JiraRateLimited, KafkaUnavailable
+from bridge.model import Call, CallKind, Deleted, Entry, Found, Link, LinkKey, Listed, Replaced, Row
 from bridge.ports import Answer, Jira, Ledger, Observe, Settled
-from bridge.state.schedule import FOREVER, Allowance, Schedule
+from bridge.state.circuit import Circuit, State
+from bridge.state.pace import FOREVER, Allowance
+from bridge.state.schedule import Schedule
 from bridge.state.settle import rejects
-
-PROBE_SECONDS = 10.0
-"""How often a halted site is asked whether it accepts the credentials again."""
-PROBE_SECONDS_DENIED = 300.0
-"""The same where each try prolongs the lock (Jira's CAPTCHA)."""
-UNTIMED_WAIT = 1.0
-"""Seconds to wait on a 429 that names no time."""
 
 Bury = Callable[[Call, JiraError], Awaitable[None]]
 """Puts a refused row's wish on the dead-letter topic; returns once the broker has it, and raises
@@ -59,13 +45,13 @@ class Writer:
     _settled: list[Settled] = field(init=False, default_factory=list)
     _reasons: dict[LinkKey, str | None] = field(init=False, default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(init=False, default_factory=set)
-    _probes: dict[str, asyncio.Task[None]] = field(init=False, default_factory=dict)
-    _away: set[str] = field(init=False, default_factory=set)
+    _circuits: dict[str, Circuit] = field(init=False, default_factory=dict)
     _fault: BaseException | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """The schedule starts empty; `run` fills it from the ledger."""
         self._schedule = Schedule(self.allowances)
+        self._circuits = {site: Circuit() for site in self.allowances}
 
     def offer(self, rows: Iterable[Row]) -> None:
         """Rows that a merge left wanting a call."""
@@ -79,6 +65,8 @@ class Writer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write until `stop`, then let the requests in flight end and settle them."""
+        for site in self._circuits:
+            self.observe("circuit_closed", site=site)
         self.offer(await self.ledger.pending())
         waker = asyncio.create_task(self._wake_at(stop))
         try:
@@ -92,7 +80,7 @@ class Writer:
             if self._fault:
                 raise self._fault
         finally:
-            for task in (waker, *self._tasks, *self._probes.values()):
+            for task in (waker, *self._tasks):
                 task.cancel()
 
     async def _turn(self, starting: list[LinkKey]) -> bool:
@@ -102,19 +90,21 @@ class Writer:
             return False
         turn = await self.ledger.turn(settled, starting, self.clock())
         for one in settled:
-            self._schedule.done(one.call.key)
+            self._schedule.done(one.call.key, self.clock())
         called = {call.key for call in turn.calls}
         for key in starting:
             if key not in called:
-                self._schedule.done(key)
+                self._schedule.done(key, self.clock())
         self._schedule.put(turn.rows, self.clock())
         for entry in turn.entries:
             self._tell(entry)
         self._reasons.update({row.key: row.reason for row in turn.rows if row.key in called})
         for call in turn.calls:
+            self._schedule.left(call.key, self.clock())
             task = asyncio.create_task(self._send(call))
             self._tasks.add(task)
             task.add_done_callback(self._over)
+        self._tell_circuits()
         self.observe("backlog", rows=self.waiting)
         return True
 
@@ -150,10 +140,10 @@ class Writer:
             status=status,
             seconds=self.clock() - began,
         )
-        self._notice(call.key.site, answer)
-        if isinstance(answer, JiraError):
+        self._hear(call, answer)
+        if isinstance(answer, JiraError) and rejects(self._reasons.get(call.key), call, answer):
             try:
-                await self._react(call, answer)
+                await self.bury(call, answer)
             except KafkaUnavailable as error:
                 # Not told, so not settled: the row stays unsure, and is looked up again.
                 self.observe("kafka_unavailable", client="dead letters", error=str(error))
@@ -162,69 +152,40 @@ class Writer:
         self._settled.append(Settled(call, answer, self.clock(), self.jitter()))
         self._news.set()
 
-    def _notice(self, site: str, answer: Answer) -> None:
-        """Tell once that a site is away, and once that it is back."""
-        is_away = isinstance(answer, JiraUnreachable | JiraUnavailable | JiraAnswerLost)
-        if is_away is (site in self._away):
-            return
-        self._away ^= {site}
-        if is_away:
-            self.observe("jira_unavailable", site=site, error=str(answer))
-        else:
-            self.observe("jira_available", site=site)
+    def _hear(self, call: Call, answer: Answer) -> None:
+        """Let what the answer says of limits and of the site's health hold for the next calls."""
+        site, budget = call.key.site, self.sites[call.key.site].budget
+        self._schedule.answered(call, answer, budget.bucket, self.clock())
+        self._tell_circuits()
+        if isinstance(answer, JiraRateLimited):
+            self.observe("rate_limited", site=site, scope=answer.scope.value, seconds=answer.retry_after)
+        elif budget.is_near:
+            self.observe("rate_limit_near", site=site)
+
+    def _tell_circuits(self) -> None:
+        """Tell of each site whose circuit stands otherwise than it was told of last."""
+        for site, told in self._circuits.items():
+            circuit = self._circuits[site] = self._schedule.circuit(site)
+            if circuit.state is told.state and circuit.error is told.error:
+                continue
+            if circuit.error is None:
+                self.observe("circuit_closed", site=site)
+            elif circuit.state is State.HALF_OPEN:
+                self.observe("circuit_half_open", site=site)
+            else:
+                self.observe(
+                    "site_halted" if circuit.is_refused else "circuit_open",
+                    site=site,
+                    code=circuit.error.code,
+                    error=str(circuit.error),
+                    seconds=round(circuit.until - self.clock(), 1),
+                )
 
     async def _answer(self, call: Call) -> Answer:
-        jira, (_, issue, global_id) = self.sites[call.key.site], call.key
         try:
-            match call.kind:
-                case CallKind.CREATE | CallKind.UPDATE if call.link is not None:
-                    return await jira.upsert(issue, call.link, global_id)
-                case CallKind.DELETE:
-                    await jira.delete_by_global_id(issue, global_id)
-                    return Deleted()
-                case CallKind.LOOK_UP:
-                    return Found(await jira.get_by_global_id(issue, global_id))
-                case _:
-                    return Listed(tuple(await jira.list_links(issue)))
+            return await _REQUESTS[call.kind](self.sites[call.key.site], call)
         except JiraError as error:
             return error
-
-    async def _react(self, call: Call, error: JiraError) -> None:
-        site = call.key.site
-        if isinstance(error, JiraUnauthorized):
-            self._halt(call, error)
-        elif isinstance(error, JiraRateLimited):
-            until = self.clock() + (error.retry_after or UNTIMED_WAIT)
-            self._schedule.hold(call.key, call.kind, error.scope, until)
-            self.observe("rate_limited", site=site, scope=error.scope.value, seconds=error.retry_after)
-        elif rejects(self._reasons.get(call.key), call, error):
-            await self.bury(call, error)
-
-    def _halt(self, call: Call, error: JiraUnauthorized) -> None:
-        site = call.key.site
-        if site not in self._probes:
-            self._schedule.halt(site)
-            self.observe("site_halted", site=site, code=error.code, error=str(error))
-            self._probes[site] = asyncio.create_task(self._probe(call, error))
-
-    async def _probe(self, call: Call, error: JiraError) -> None:
-        """Read the link until Jira answers as to somebody it knows; then the site goes on by itself.
-
-        Any other read could need a scope that the token for links does not have.
-        """
-        site, issue, global_id = call.key
-        while not isinstance(error, JiraRejected):  # only an answer about the link shows that we are known
-            await asyncio.sleep(PROBE_SECONDS_DENIED if isinstance(error, JiraLoginDenied) else PROBE_SECONDS)
-            try:
-                await self.sites[site].get_by_global_id(issue, global_id)
-            except JiraError as again:
-                error = again
-            else:
-                break
-        self._schedule.resume(site)
-        del self._probes[site]
-        self.observe("site_resumed", site=site)
-        self._news.set()
 
     def _tell(self, entry: Entry) -> None:
         key = entry.key or LinkKey("", "", "")
@@ -237,3 +198,42 @@ class Writer:
             global_id=key.global_id,
             event_id=entry.event,
         )
+
+
+async def _upsert(jira: Jira, call: Call) -> Answer:
+    return await jira.upsert(call.key.issue, cast("Link", call.link), call.key.global_id)
+
+
+async def _adopt(jira: Jira, call: Call) -> Answer:
+    await jira.update(call.key.issue, cast("int", call.stray), cast("Link", call.link), call.key.global_id)
+    return Replaced()
+
+
+async def _drop(jira: Jira, call: Call) -> Answer:
+    await jira.delete(call.key.issue, cast("int", call.stray))
+    return Deleted()
+
+
+async def _delete(jira: Jira, call: Call) -> Answer:
+    await jira.delete_by_global_id(call.key.issue, call.key.global_id)
+    return Deleted()
+
+
+async def _look_up(jira: Jira, call: Call) -> Answer:
+    return Found(await jira.get_by_global_id(call.key.issue, call.key.global_id))
+
+
+async def _list(jira: Jira, call: Call) -> Answer:
+    return Listed(tuple(await jira.list_links(call.key.issue)))
+
+
+_REQUESTS: Mapping[CallKind, Callable[[Jira, Call], Awaitable[Answer]]] = {
+    CallKind.CREATE: _upsert,
+    CallKind.UPDATE: _upsert,
+    CallKind.ADOPT: _adopt,
+    CallKind.DROP: _drop,
+    CallKind.DELETE: _delete,
+    CallKind.LOOK_UP: _look_up,
+    CallKind.LIST: _list,
+}
+"""How each kind of call is made; what its request needs, `decide` has put into it."""

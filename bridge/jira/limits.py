@@ -14,12 +14,6 @@ from typing import Final
 from bridge.errors import Scope
 from bridge.model import Bucket, Budget
 
-PER_ISSUE: Final = ((20, 2.0), (100, 30.0))
-"""Writes to one issue: so many in so many seconds, both at once."""
-
-BURST: Final = {"GET": 100.0, "POST": 100.0, "PUT": 50.0, "DELETE": 50.0}
-"""Requests a second of one method to one endpoint."""
-
 LONGEST_WAIT: Final = 3600.0
 """Seconds. Points are given anew each hour, so that a longer wait is a mistake in a header."""
 

@@ -36,7 +36,7 @@ from bridge.ports import Item, Merged, Settled, Turn
 from bridge.state.batch import Batch
 from bridge.state.merge import SubjectRows
 
-FORMAT = 1
+FORMAT = 2
 
 _SCHEMA = """
 CREATE TABLE rows (
@@ -44,6 +44,7 @@ CREATE TABLE rows (
   version TEXT NOT NULL, event TEXT NOT NULL, seen TEXT NOT NULL, link BLOB,
   known TEXT NOT NULL, digest TEXT, link_id INTEGER,
   phase TEXT NOT NULL, not_before REAL NOT NULL, attempts INTEGER NOT NULL, reason TEXT,
+  adopts INTEGER NOT NULL DEFAULT 0, stray INTEGER,
   PRIMARY KEY (site, global_id, issue)
 ) WITHOUT ROWID;
 CREATE INDEX rows_open ON rows (phase) WHERE phase <> 'settled';
@@ -66,9 +67,15 @@ CREATE INDEX journal_event ON journal (event);
 CREATE INDEX journal_event_id ON journal (event_id);
 CREATE INDEX journal_at ON journal (at);
 """
+_ADD_ADOPTION = """
+ALTER TABLE rows ADD COLUMN adopts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rows ADD COLUMN stray INTEGER;
+"""
+_STEPS = {0: _SCHEMA, 1: _ADD_ADOPTION, FORMAT: ""}
+"""What brings a file of each format to the present one."""
 _SELECT = """
 SELECT issue, version, event, seen, link, known, digest, link_id, phase, not_before, attempts, reason,
-  site, global_id FROM rows
+  adopts, stray, site, global_id FROM rows
 """
 _SELECT_SUBJECT = f"{_SELECT} WHERE site = ? AND global_id = ?"
 _SELECT_PHASE = f"{_SELECT} WHERE phase = ?"
@@ -77,7 +84,7 @@ _SELECT_ALL = f"{_SELECT} ORDER BY site, issue, global_id"
 _SELECT_SET = "SELECT version, event, seen FROM sets WHERE site = ? AND global_id = ?"
 _STORE_ROW = """
 INSERT OR REPLACE INTO rows (issue, version, event, seen, link, known, digest, link_id, phase, not_before,
-  attempts, reason, site, global_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  attempts, reason, adopts, stray, site, global_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SELECT_JOURNAL = """
 SELECT at, event, outcome, reason, site, issue, global_id, detail FROM journal
@@ -107,12 +114,12 @@ class SqliteTables:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if found not in {0, FORMAT}:
+        if found not in _STEPS:
             raise LedgerFormat(
                 f"{path} has format {found}, this version knows {FORMAT}. {LedgerFormat.advice}"
             )
-        if not found:
-            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT")
+        if step := _STEPS[found]:
+            self._db.executescript(f"BEGIN; {step} PRAGMA user_version = {FORMAT}; COMMIT")
         self._moved = {(site, issue): now for site, issue, now in self._db.execute("SELECT * FROM moves")}
 
     def close(self) -> None:
@@ -318,6 +325,8 @@ def _row(columns: Sequence[Any]) -> Row:
         not_before,
         attempts,
         reason,
+        adopts,
+        stray,
         *subject,
     ) = columns
     return Row(
@@ -330,6 +339,8 @@ def _row(columns: Sequence[Any]) -> Row:
         not_before,
         attempts,
         reason,
+        bool(adopts),
+        stray,
     )
 
 
@@ -345,6 +356,8 @@ def _columns(row: Row) -> tuple[Any, ...]:
         row.not_before,
         row.attempts,
         row.reason,
+        row.adopts,
+        row.stray,
         row.key.site,
         row.key.global_id,
     )

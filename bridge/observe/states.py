@@ -63,8 +63,7 @@ def _seconds(name: str, *labels: str) -> Metric:
     return Metric(f"jira_bridge_{name}_seconds", Kind.HISTOGRAM, labels, "seconds")
 
 
-_HALTED = "site_halted", "site"
-_AWAY = "site_unavailable", "site"
+_CIRCUIT = "circuit_state", "site"
 _SHARE = "partitions_assigned"
 
 STATES: dict[str, State] = {
@@ -171,27 +170,39 @@ STATES: dict[str, State] = {
         "A request to Jira was answered, or its answer was lost.",
         _seconds("jira_call", "site", "call", "code"),
     ),
-    "jira_unavailable": State(
-        Level.WARNING,
-        "A site does not answer, or not as Jira does; its links are tried again.",
-        _gauge(*_AWAY, amount=1),
-        "Look at the site's status and the network; readiness does not depend on it, nothing is lost.",
-    ),
-    "jira_available": State(Level.INFO, "A site answers again.", _gauge(*_AWAY, amount=0)),
     "rate_limited": State(
         Level.INFO,
         "Jira asked for fewer requests to an issue, by a method, or to the site.",
         _counter("rate_limits", "site", "scope"),
         "Nothing to do; the bridge waits as long as Jira says.",
     ),
+    "rate_limit_near": State(
+        Level.DEBUG,
+        "Jira warns that little of a rate limit is left.",
+        _counter("rate_limit_warnings", "site"),
+    ),
+    "circuit_open": State(
+        Level.WARNING,
+        "A site does not answer, or not as Jira does; its links wait, and one request at a time tries it.",
+        _gauge(*_CIRCUIT, amount=1),
+        "Look at the site's status and the network; nothing is lost, the bridge goes on by itself.",
+    ),
+    "circuit_half_open": State(
+        Level.INFO,
+        "One request tries a site whose circuit is open.",
+        _gauge(*_CIRCUIT, amount=2),
+    ),
     "site_halted": State(
         Level.ERROR,
-        "Jira refuses the credentials of a site; its links wait.",
-        _gauge(*_HALTED, amount=1),
+        "Jira refuses the credentials of a site; its links wait, and one request at a time tries it.",
+        _gauge(*_CIRCUIT, amount=3),
         "Renew the site's API token or its scopes; the bridge goes on by itself.",
     ),
-    "site_resumed": State(
-        Level.INFO, "Jira accepts the credentials of a site again.", _gauge(*_HALTED, amount=0)
+    # The last of those with one metric gives its help.
+    "circuit_closed": State(
+        Level.INFO,
+        "Requests go to a site: it answers, or was not asked yet (circuit 0; 1 open, 2 half open, 3 halted).",
+        _gauge(*_CIRCUIT, amount=0),
     ),
 }
 

@@ -75,19 +75,6 @@ def _format(version: int) -> int:
     return version
 
 
-def _limit(value: object) -> object:
-    """Judge both kinds at once, so that there is one error and not one of each kind."""
-    if value in {"cloud", "none"}:
-        return value
-    try:
-        rate = float(str(value))
-    except ValueError:
-        rate = math.nan
-    if not 0 < rate < math.inf:
-        raise ValueError("expected cloud, none, or a number of requests a second above 0")
-    return rate
-
-
 def _sqlite(url: str) -> str:
     if not url.startswith("sqlite:///") or url == "sqlite:///":
         raise ValueError("names no ledger; supported is sqlite:///PATH (four slashes before an absolute one)")
@@ -114,10 +101,8 @@ ApiVersion = Annotated[
     BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
     WithJsonSchema({"enum": [2, 3, "2", "3"]}),
 ]
-Limit = Annotated[
-    Annotated[float, Field(gt=0, description="requests a second")] | Literal["cloud", "none"],
-    BeforeValidator(_limit),
-]
+Rate = Annotated[float, Field(gt=0, lt=math.inf, description="requests a second")]
+Window = tuple[Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0, lt=math.inf)]]
 
 
 # --- the sections --------------------------------------------------------------------------
@@ -287,6 +272,59 @@ def _one_address(schema: dict[str, Any]) -> None:
     schema["oneOf"] = [{"required": ["url"]}, {"required": ["cloud_id"]}]
 
 
+class Rates(Section):
+    """Requests a second, by HTTP method and in all; null for no limit."""
+
+    get: Rate | None = Field(100, description="reads")
+    post: Rate | None = Field(100, description="links that are created or updated")
+    put: Rate | None = Field(50, description="links that are adopted")
+    delete: Rate | None = Field(50, description="links that are deleted")
+    all: Rate | None = Field(None, description="all requests together")
+
+
+def _short_too(schema: dict[str, Any]) -> None:
+    short = [{"enum": ["cloud", "none"]}, {"type": "number", "exclusiveMinimum": 0}]
+    schema["anyOf"] = [*short, {**schema}]
+    for key in schema.keys() - {"anyOf", "description"}:
+        del schema[key]
+
+
+class Limit(Section):
+    """What the bridge asks of a site at the most, before Jira tells; the defaults are Jira Cloud's.
+
+    In short: `cloud`; a number, of requests a second in all; or `none`, to go by what Jira tells
+    alone, as Data Center does with each answer.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_short_too)
+
+    issue: list[Window] = Field(
+        [(20, 2), (100, 30)], description="writes to one issue: [count, seconds] of each window"
+    )
+    per_second: Rates = Field(Rates(), description="requests a second")
+    points_per_hour: int | None = Field(
+        None, ge=100, description="points of an hour, for apps of OAuth 2.0; a tenth is kept for new links"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short(cls, value: object) -> object:
+        if isinstance(value, dict | Limit):
+            return value
+        if value == "cloud":
+            return {}
+        unpaced = dict.fromkeys(Rates.model_fields)
+        if value == "none":
+            return {"issue": [], "per_second": unpaced}
+        try:
+            rate = float(str(value))
+        except ValueError:
+            rate = math.nan
+        if not 0 < rate < math.inf:
+            raise ValueError("expected cloud, none, or a number of requests a second above 0")
+        return {"per_second": {**unpaced, "all": rate}}
+
+
 class Site(Section):
     """One Jira site, and which issues it has."""
 
@@ -312,10 +350,12 @@ class Site(Section):
         None, min_length=1, description="endpoints whose events it takes; left out: events from anywhere"
     )
     limit: Limit = Field(
-        "cloud",
-        description="requests a second at the most; cloud: what Jira Cloud allows; none: do not pace at all",
+        Limit(), description="requests at the most; or cloud, what Jira Cloud allows; a number a second; none"
     )
     max_in_flight: int = Field(16, ge=1, description="requests under way at the same time")
+    adopt: bool = Field(
+        False, description="take over a link that was made by hand, where its URL is that of a new one"
+    )
 
     @model_validator(mode="after")
     def _reached(self) -> Self:

@@ -81,7 +81,9 @@ class Batch:
                 call = replace(call, kind=CallKind.LOOK_UP)
             calls.append(call)
             if call.kind in WRITES:
-                self._put(replace(row, known=Known.UNSURE))
+                self._put(
+                    replace(row, known=Known.UNSURE, adopts=row.adopts and call.kind is not CallKind.ADOPT)
+                )
         return calls
 
     def _has_link(self, subject: Subject) -> bool:

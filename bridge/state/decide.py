@@ -7,6 +7,12 @@
 
 `missing` is Jira's 404 to the link's own address: it names neither the link nor the issue, so
 that only a list of the issue's links tells whether the delete is done or the issue is hidden.
+
+Where others' links are adopted, a list comes before a create. If it shows just one link to our
+URL without a globalId, that stray is adopted: given our globalId and content by its id. This
+leaves the row unsure; the look-up that follows reads back whether Jira took the globalId. If it
+did not, ours is created, and the stray, which bears our content by now, is dropped when nothing
+else is due.
 """
 
 from __future__ import annotations
@@ -29,18 +35,24 @@ _TOMBSTONE: Final = {
     Known.MISSING: CallKind.LIST,
 }
 
-WRITES: Final = frozenset((CallKind.CREATE, CallKind.UPDATE, CallKind.DELETE))
+SENDS: Final = frozenset((CallKind.CREATE, CallKind.UPDATE, CallKind.ADOPT))
+"""Calls that send what is wanted."""
+WRITES: Final = SENDS | {CallKind.DELETE, CallKind.DROP}
 """Calls that change Jira; before one leaves, its row says unsure."""
 
 
 def decide(row: Row) -> CallKind | None:
     """The call that brings Jira nearer to what is wanted; None when it is there."""
-    link = row.wanted.link
+    has_stray, link = row.stray is not None, row.wanted.link
     if link is None:
-        return _TOMBSTONE.get(row.known)
-    if row.known is Known.PRESENT and row.digest == link.digest:
-        return None
-    return _LINK[row.known]
+        kind = _TOMBSTONE.get(row.known)
+    elif row.known is Known.PRESENT and row.digest == link.digest:
+        kind = None
+    else:
+        kind = _LINK[row.known]
+    if kind is CallKind.CREATE and row.adopts:
+        return CallKind.ADOPT if has_stray else CallKind.LIST
+    return CallKind.DROP if kind is None and has_stray else kind
 
 
 def phase_of(row: Row) -> Phase:
@@ -53,5 +65,7 @@ def call_for(row: Row) -> Call | None:
     kind = decide(row)
     if kind is None or row.phase is not Phase.PENDING:
         return None
-    link = row.wanted.link if kind in {CallKind.CREATE, CallKind.UPDATE} else None
-    return Call(kind, row.key, link, row.wanted.event, row.wanted.version, row.known, row.digest, row.link_id)
+    wanted, link = row.wanted, row.wanted.link if kind in SENDS else None
+    return Call(
+        kind, row.key, link, wanted.event, wanted.version, row.known, row.digest, row.link_id, row.stray
+    )

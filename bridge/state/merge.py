@@ -97,14 +97,15 @@ def _merge_row(
     link = change.link if key.issue in change.issues else None
     if verdict is _Verdict.NEWS:
         wanted = Wanted(change.version, link, change.event, _seen(standing, change))
-        return _want(row or Row(key, wanted), wanted, is_new=row is None)
+        return _want(row or Row(key, wanted), wanted, is_new=row is None, adopts=change.adopts)
     if standing is None or (seen := _seen(standing, change)) == standing.seen:
         return row, verdict.value
     remembered = row or Row(key, standing, Known.ABSENT, phase=Phase.SETTLED)  # rule 1's row, written out
     return replace(remembered, wanted=replace(standing, seen=seen)), verdict.value
 
 
-def _want(row: Row, wanted: Wanted, *, is_new: bool) -> tuple[Row, Outcome]:
+def _want(row: Row, wanted: Wanted, *, is_new: bool, adopts: bool) -> tuple[Row, Outcome]:
+    row = _adopting(row, wanted, adopts=adopts)
     same = not is_new and _digest(row.wanted) == _digest(wanted)
     fresh = row.phase is Phase.REJECTED
     after = replace(
@@ -115,6 +116,14 @@ def _want(row: Row, wanted: Wanted, *, is_new: bool) -> tuple[Row, Outcome]:
         not_before=0.0 if fresh else row.not_before,
     )
     return replace(after, phase=phase_of(after)), Outcome.UNCHANGED if same else Outcome.MERGED
+
+
+def _adopting(row: Row, wanted: Wanted, *, adopts: bool) -> Row:
+    """An adoption that has begun goes on; a tombstone ends one that has not."""
+    has_begun = row.stray is not None and not row.adopts
+    if has_begun:
+        return row
+    return replace(row, adopts=adopts and wanted.link is not None, stray=row.stray if wanted.link else None)
 
 
 def _judge(standing: Wanted | None, change: Change) -> _Verdict:
@@ -178,5 +187,11 @@ def join(standing: Row, other: Row) -> Row:
     wanted = max(standing.wanted, other.wanted, key=lambda wanted: wanted.version)
     if standing.wanted.version.instant == other.wanted.version.instant:
         wanted = replace(wanted, seen=standing.wanted.seen | other.wanted.seen)
-    joined = replace(standing, wanted=wanted, not_before=max(standing.not_before, other.not_before))
+    strays = {standing.stray, other.stray} - {None, standing.link_id}
+    joined = replace(
+        standing,
+        wanted=wanted,
+        not_before=max(standing.not_before, other.not_before),
+        stray=strays.pop() if strays else None,
+    )
     return replace(joined, phase=phase_of(joined))

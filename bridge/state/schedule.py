@@ -1,127 +1,77 @@
 """Scheduling: which rows are called next, under what Jira allows.
 
 Decided in memory and at a given moment; nothing here waits. `take` hands out keys, `wake` says
-when asking again is worth while. The order: creates, look-ups, updates, deletes, each first
-come first served. A row that is put off, or whose issue has had its share, holds only itself;
-a delete waits until the upserts of its subject are through, so that a moved issue is known to
-be one before the link under its old key is deleted.
+when asking again is worth while. The order: new links first, then what is unsure, updates,
+deletes; within each the issues take turns. A row that is put off, or whose issue has had its
+share, holds only itself; a delete waits until the upserts of its subject are through, so that
+a moved issue is known to be one before the link under its old key is deleted.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import IntEnum
 from heapq import heappop, heappush
+from typing import NamedTuple, TypeVar
 
-from bridge.errors import Scope
-from bridge.model import CallKind, LinkKey, Phase, Row, Subject
+from bridge.errors import JiraRateLimited, Scope
+from bridge.model import Bucket, Call, CallKind, LinkKey, Listed, Phase, Row, Subject
+from bridge.ports import Answer
+from bridge.state.circuit import AWAY_CODES, UNTIMED_WAIT, Circuit, State
 from bridge.state.decide import WRITES, decide
+from bridge.state.pace import FOREVER, Allowance, Meter, Points, Tokens
+from bridge.state.turns import Turns
 
-ORDER = (CallKind.CREATE, CallKind.LOOK_UP, CallKind.UPDATE, CallKind.LIST, CallKind.DELETE)
 METHOD = {
     CallKind.CREATE: "POST",
-    CallKind.UPDATE: "POST",
-    CallKind.LOOK_UP: "GET",
+    CallKind.ADOPT: "PUT",
     CallKind.LIST: "GET",
+    CallKind.LOOK_UP: "GET",
+    CallKind.UPDATE: "POST",
+    CallKind.DROP: "DELETE",
     CallKind.DELETE: "DELETE",
 }
-FOREVER = float("inf")
+"""The HTTP method of each kind of call, the kinds that go first first."""
+_NEW = {CallKind.CREATE, CallKind.ADOPT, CallKind.LIST}
+_POINTS = {CallKind.LOOK_UP: 2}
+"""A request costs a point, and one more for each object that it reads; a list is charged when it is there."""
 _MAX_ISSUES = 10_000
 
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """At most `count` requests in any `seconds`."""
-
-    count: int
-    seconds: float
+T = TypeVar("T", bound="Subject | _Issue")
 
 
-def paced(per_second: float) -> tuple[Window, ...]:
-    """A rate as a window short enough that a bucket of half a second's burst never runs over."""
-    count = max(1, int(per_second / 20))
-    return (Window(count, count / per_second),)
+class _Stage(IntEnum):
+    """How far a call has come."""
 
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """What one site allows: windows for each issue's writes, each method, and in all."""
-
-    issue: tuple[Window, ...] = ()
-    method: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)
-    site: tuple[Window, ...] = ()
-    in_flight: int = 16
-
-
-class _Meter:
-    """Counts requests against windows."""
-
-    __slots__ = ("held_until", "sent", "windows")
-
-    def __init__(self, windows: tuple[Window, ...]) -> None:
-        self.windows = windows
-        self.sent: deque[float] = deque(maxlen=max((window.count for window in windows), default=1))
-        self.held_until = 0.0
-
-    def free_at(self) -> float:
-        """The moment from which one more request is allowed."""
-        free = self.held_until
-        for window in self.windows:
-            if len(self.sent) >= window.count:
-                free = max(free, self.sent[-window.count] + window.seconds)
-        return free
-
-    def is_idle(self, now: float) -> bool:
-        """Whether forgetting this meter loses nothing."""
-        longest = max((window.seconds for window in self.windows), default=0.0)
-        return self.held_until <= now and (not self.sent or self.sent[-1] + longest <= now)
-
-
-@dataclass(slots=True)
-class _Site:
-    allowance: Allowance
-    whole: _Meter
-    methods: dict[str, _Meter]
-    issues: dict[str, _Meter] = field(default_factory=dict)
-    ready: dict[CallKind, deque[LinkKey]] = field(default_factory=lambda: {kind: deque() for kind in ORDER})
-    in_flight: int = 0
-    is_halted: bool = False
-
-    def free_at(self, kind: CallKind) -> float:
-        """The moment from which the site and the method allow one more request."""
-        if self.is_halted:
-            return FOREVER
-        method = self.methods.get(METHOD[kind])
-        return max(self.whole.free_at(), method.free_at() if method else 0.0)
-
-    def count(self, issue: str, kind: CallKind, now: float) -> None:
-        """One request of that kind leaves."""
-        self.in_flight += 1
-        self.whole.sent.append(now)
-        if method := self.methods.get(METHOD[kind]):
-            method.sent.append(now)
-        if kind in WRITES:
-            self.issue(issue, now).sent.append(now)
-
-    def issue(self, issue: str, now: float) -> _Meter:
-        """The meter of one issue's writes."""
-        if issue not in self.issues:
-            if len(self.issues) >= _MAX_ISSUES:
-                self.issues = {key: meter for key, meter in self.issues.items() if not meter.is_idle(now)}
-            self.issues[issue] = _Meter(self.allowance.issue)
-        return self.issues[issue]
+    WAITING = 0
+    TAKEN = 1
+    SENT = 2
+    ANSWERED = 3
 
 
 @dataclass(slots=True)
 class _Due:
-    """One row's place. `leads`: deletes of its subject wait for it."""
+    """One row's place.
+
+    `leads`: deletes of its subject wait for it. `adopts`: it has a candidate for adoption, or
+    looks for one, so that others of its issue may not. `is_away`: put off since its site was away.
+    """
 
     kind: CallKind
     not_before: float
     is_upsert: bool
+    is_away: bool
+    adopts: bool
     leads: bool = False
-    in_flight: bool = False
+    stage: _Stage = _Stage.WAITING
+
+    @classmethod
+    def of(cls, row: Row, kind: CallKind) -> _Due:
+        """The place of a row that wants that call."""
+        is_upsert, is_away = row.wanted.link is not None, row.reason in AWAY_CODES
+        return cls(kind, row.not_before, is_upsert, is_away, row.stray is not None)
 
     def changes(self, kind: CallKind, row: Row) -> bool:
         """Whether the row as it stands now has another place."""
@@ -129,113 +79,256 @@ class _Due:
         return self.kind is not kind or self.is_upsert is not is_upsert or row.not_before > self.not_before
 
 
+class _Issue(NamedTuple):
+    """One issue; its first field keeps it apart from a Subject."""
+
+    what: str
+    site: str
+    key: str
+
+    @classmethod
+    def of(cls, key: LinkKey) -> _Issue:
+        """The issue of a link."""
+        return cls("issue", key.site, key.issue)
+
+
+class _Site:
+    """One site: what it allows, and what is due."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self.allowance = allowance
+        self.circuit = Circuit()
+        self.turns = {kind: Turns() for kind in METHOD}
+        self.tokens = Tokens()
+        self._whole = Meter(allowance.site)
+        self._points = Points(allowance.points)
+        self._methods = {method: Meter(allowance.method.get(method, ())) for method in METHOD.values()}
+        self._issues: dict[str, Meter] = {}
+        self._parked: dict[str, set[CallKind]] = {}
+        self._free: list[tuple[float, str]] = []
+        self._in_flight = 0
+        self._probe: LinkKey | None = None
+
+    def free_at(self, kind: CallKind, now: float) -> float:
+        """The moment from which the site and the method allow one more call of that kind."""
+        if self._in_flight >= self.allowance.in_flight or self.circuit.state is State.HALF_OPEN:
+            return FOREVER
+        points = self._points.free_at(_POINTS.get(kind, 1), now, is_new=kind in _NEW)
+        method = self._methods[METHOD[kind]].free_at()
+        return max(self.circuit.until, points, method, self._whole.free_at(), self.tokens.free_at(now))
+
+    def wake(self, now: float) -> float:
+        """The moment at which more may go."""
+        moments = [self._free[0][0]] if self._free else []
+        moments += [self.free_at(kind, now) for kind, turns in self.turns.items() if turns]
+        return min(moments, default=FOREVER)
+
+    # --- a call's way ------------------------------------------------------------------------
+
+    def begin(self, key: LinkKey, kind: CallKind, now: float) -> None:
+        """A call is about to be made."""
+        if self.circuit.state is State.OPEN:
+            self.circuit, self._probe = self.circuit.probe(), key
+        self._in_flight += 1
+        self._points.spend(_POINTS.get(kind, 1), now)
+        self.tokens.spend()
+        for meter in self._meters(key.issue, kind, now):
+            meter.reserve()
+
+    def leave(self, kind: CallKind, now: float) -> None:
+        """Its request leaves: rates count it from now on."""
+        self._whole.stamp(now)
+        self._methods[METHOD[kind]].stamp(now)
+
+    def end(self, call: Call, answer: Answer, bucket: Bucket | None, now: float) -> None:
+        """Its answer is there, and with it what holds the next ones."""
+        self._in_flight -= 1
+        key = call.key
+        self.tokens.learn(bucket, self._in_flight, now)
+        if isinstance(answer, Listed):
+            self._points.spend(len(answer.remotes), now)
+        if call.kind in WRITES:  # here, not when it left: the bounds of an issue are never exceeded
+            self._meter(key.issue, now).stamp(now)
+            self._unpark_later(key.issue, now)
+        if isinstance(answer, JiraRateLimited):
+            self._hold(call, answer, now)
+        if self._probe in {None, key}:
+            self._probe = None
+            self.circuit = self.circuit.answered(answer, now)
+
+    def cancel(self, key: LinkKey, kind: CallKind, now: float) -> None:
+        """It turned out not to be needed."""
+        self._in_flight -= 1
+        for meter in self._meters(key.issue, kind, now):
+            meter.release()
+        self._unpark_later(key.issue, now)
+        if self._probe == key:
+            self._probe, self.circuit = None, self.circuit.no_probe()
+
+    def _meters(self, issue: str, kind: CallKind, now: float) -> list[Meter]:
+        common = [self._whole, self._methods[METHOD[kind]]]
+        return [*common, self._meter(issue, now)] if kind in WRITES else common
+
+    def _hold(self, call: Call, error: JiraRateLimited, now: float) -> None:
+        """What the rate limit's scope names waits as long as Jira asks for."""
+        meter = self._whole
+        if error.scope is Scope.ISSUE:
+            meter = self._meter(call.key.issue, now)
+        elif error.scope is Scope.METHOD:
+            meter = self._methods[METHOD[call.kind]]
+        meter.held_until = max(meter.held_until, now + (error.retry_after or UNTIMED_WAIT))
+
+    # --- one issue's writes ------------------------------------------------------------------
+
+    def park(self, kind: CallKind, now: float) -> bool:
+        """Let the issue whose turn it is wait when it takes no write now; whether it does."""
+        issue = self.turns[kind].next
+        free = self._meter(issue, now).free_at() if kind in WRITES else now
+        if free <= now:
+            return False
+        self.turns[kind].park()
+        self._parked.setdefault(issue, set()).add(kind)
+        if free != FOREVER:  # else its next answer tells
+            heappush(self._free, (free, issue))
+        return True
+
+    def unpark(self, now: float) -> None:
+        """Let the issues queue up again that take a write now."""
+        while self._free and self._free[0][0] <= now:
+            _, issue = heappop(self._free)
+            for kind in self._parked.pop(issue, ()):
+                self.turns[kind].resume(issue)
+
+    def _unpark_later(self, issue: str, now: float) -> None:
+        if issue in self._parked and (free := self._meter(issue, now).free_at()) != FOREVER:
+            heappush(self._free, (free, issue))
+
+    def _meter(self, issue: str, now: float) -> Meter:
+        if issue not in self._issues:
+            if len(self._issues) >= _MAX_ISSUES:
+                self._issues = {key: meter for key, meter in self._issues.items() if not meter.is_idle(now)}
+            self._issues[issue] = Meter(self.allowance.issue)
+        return self._issues[issue]
+
+
 class Schedule:
-    """The rows that want a call. Times are seconds of one clock, the caller's."""
+    """The rows that want a call. Times are seconds since the epoch, of one clock: the caller's."""
 
     def __init__(self, allowances: Mapping[str, Allowance]) -> None:
         """`allowances` by site; a row of another site is never handed out."""
-        self._sites = {
-            name: _Site(allowed, _Meter(allowed.site), {m: _Meter(w) for m, w in allowed.method.items()})
-            for name, allowed in allowances.items()
-        }
+        self._sites = {name: _Site(allowed) for name, allowed in allowances.items()}
         self._due: dict[LinkKey, _Due] = {}
         self._later: list[tuple[float, LinkKey]] = []
         self._leading: Counter[Subject] = Counter()
         self._writing: Counter[Subject] = Counter()
-        self._behind: dict[Subject, list[LinkKey]] = {}
+        self._adopting: Counter[_Issue] = Counter()
+        self._behind: dict[Subject | _Issue, list[LinkKey]] = {}
 
     def __len__(self) -> int:
         """Rows that wait or are in flight."""
         return len(self._due)
 
+    def circuit(self, site: str) -> Circuit:
+        """How that site's circuit stands."""
+        return self._sites[site].circuit
+
     def put(self, rows: Iterable[Row], now: float) -> None:
         """Take the rows as they stand now: due, later, or no longer. One in flight stays so."""
         for row in rows:
             due, kind = self._due.get(row.key), decide(row)
-            if due and due.in_flight:
+            if due and due.stage is not _Stage.WAITING:
                 continue
             if kind is None or row.phase is not Phase.PENDING or row.key.site not in self._sites:
                 self._forget(row.key)
             elif due is None or due.changes(kind, row):
                 self._forget(row.key)
-                self._due[row.key] = _Due(kind, row.not_before, row.wanted.link is not None)
+                self._due[row.key] = _Due.of(row, kind)
+                if row.stray is not None:
+                    self._adopting[_Issue.of(row.key)] += 1
                 self._place(row.key, now)
 
     def take(self, now: float) -> list[LinkKey]:
-        """The keys to call now, as many as limits and free places allow; they are then in flight."""
+        """The keys to call now, as many as limits and free places allow; they are then under way."""
         while self._later and self._later[0][0] <= now:
             moment, key = heappop(self._later)
             due = self._due.get(key)
-            if due and not due.in_flight and due.not_before == moment:
+            if due and due.stage is _Stage.WAITING and due.not_before == moment:
                 self._place(key, now)
         return [key for site in self._sites.values() for key in self._take_site(site, now)]
 
-    def done(self, key: LinkKey) -> None:
-        """The call is over, or turned out not to be needed."""
+    def left(self, key: LinkKey, now: float) -> None:
+        """The call's request leaves now."""
+        due = self._due[key]
+        due.stage = _Stage.SENT
+        self._sites[key.site].leave(due.kind, now)
+
+    def answered(self, call: Call, answer: Answer, bucket: Bucket | None, now: float) -> None:
+        """The answer is there; what it says of limits and of the site's health holds from now on."""
+        self._due[call.key].stage = _Stage.ANSWERED
+        site = self._sites[call.key.site]
+        was_closed = site.circuit.state is State.CLOSED
+        site.end(call, answer, bucket, now)
+        if site.circuit.state is State.CLOSED and not was_closed:
+            self._hasten(call.key.site, now)
+
+    def done(self, key: LinkKey, now: float) -> None:
+        """The call is settled, or turned out not to be needed."""
         due = self._due.get(key)
-        if due and due.in_flight:
-            self._sites[key.site].in_flight -= 1
+        if due and due.stage is not _Stage.WAITING:
+            if due.stage is _Stage.TAKEN:
+                self._sites[key.site].cancel(key, due.kind, now)
             if due.kind in WRITES:
-                self._writing[key.subject] -= 1
-                if not self._writing[key.subject]:
-                    del self._writing[key.subject]
+                self._take_one(self._writing, key.subject)
             self._forget(key)
             self._release(key.subject)
-
-    def hold(self, key: LinkKey, kind: CallKind, scope: Scope, until: float) -> None:
-        """A rate limit answered the call: what its scope names waits until then."""
-        site = self._sites[key.site]
-        meter = site.whole
-        if scope is Scope.ISSUE:
-            meter = site.issue(key.issue, until)
-        elif scope is Scope.METHOD:
-            meter = site.methods.setdefault(METHOD[kind], _Meter(()))
-        meter.held_until = max(meter.held_until, until)
-
-    def halt(self, site: str) -> None:
-        """Hand out nothing of the site until `resume`."""
-        self._sites[site].is_halted = True
-
-    def resume(self, site: str) -> None:
-        """The site's credentials are accepted again; what a rate limit holds stays held."""
-        self._sites[site].is_halted = False
 
     def wake(self, now: float) -> float:
         """The moment at which `take` may have more; FOREVER when only news can change that."""
         moments = [self._later[0][0]] if self._later else []
-        for site in self._sites.values():
-            if site.in_flight < site.allowance.in_flight:
-                moments += [site.free_at(kind) for kind, queue in site.ready.items() if queue]
+        moments += [site.wake(now) for site in self._sites.values()]
         return max(now, min(moments, default=FOREVER))
 
     def _take_site(self, site: _Site, now: float) -> list[LinkKey]:
-        taken: list[LinkKey] = []
-        for kind in ORDER:
-            queue = site.ready[kind]
-            while queue and site.in_flight < site.allowance.in_flight and site.free_at(kind) <= now:
-                key = queue.popleft()
-                if self._may_go(site, key, kind, now):
-                    self._due[key].in_flight = True
-                    if kind in WRITES:
-                        self._writing[key.subject] += 1
-                    site.count(key.issue, kind, now)
+        taken = []
+        site.unpark(now)
+        for kind, turns in site.turns.items():
+            while turns and site.free_at(kind, now) <= now:
+                if site.park(kind, now):
+                    continue
+                key = turns.pop()
+                if self._may_go(key, kind, now):
+                    self._begin(key)
+                    site.begin(key, kind, now)
                     taken.append(key)
         return taken
 
-    def _may_go(self, site: _Site, key: LinkKey, kind: CallKind, now: float) -> bool:
+    def _begin(self, key: LinkKey) -> None:
+        due = self._due[key]
+        due.stage = _Stage.TAKEN
+        if due.kind in WRITES:
+            self._writing[key.subject] += 1
+        if due.kind is CallKind.LIST and due.is_upsert and not due.adopts:
+            due.adopts = True
+            self._adopting[_Issue.of(key)] += 1
+
+    def _may_go(self, key: LinkKey, kind: CallKind, now: float) -> bool:
         due = self._due.get(key)
-        if due is None or due.in_flight or due.kind is not kind or due.not_before > now:
+        if due is None or due.stage is not _Stage.WAITING or due.kind is not kind or due.not_before > now:
             return False  # a place in the queue that the row has left
+        first = self._waits_for(key, due)
+        if first is not None:
+            self._behind.setdefault(first, []).append(key)
+        return first is None
+
+    def _waits_for(self, key: LinkKey, due: _Due) -> Subject | _Issue | None:
+        """The subject or issue of which others go first."""
         # A link may stand under another key of a moved issue: what is not sure is asked in quiet.
-        is_unquiet = kind is CallKind.LOOK_UP and self._writing[key.subject]
+        is_unquiet = due.kind is CallKind.LOOK_UP and self._writing[key.subject]
         if is_unquiet or (not due.is_upsert and self._leading[key.subject]):
-            self._behind.setdefault(key.subject, []).append(key)
-            return False
-        if kind in WRITES and (free := site.issue(key.issue, now).free_at()) > now:
-            due.not_before = free
-            heappush(self._later, (free, key))
-            return False
-        return True
+            return key.subject
+        # Two links of one URL could otherwise take the same one over.
+        is_contested = due.kind is CallKind.LIST and due.is_upsert and self._adopting[_Issue.of(key)]
+        return _Issue.of(key) if is_contested else None
 
     def _place(self, key: LinkKey, now: float) -> None:
         """Queue a row that is due; one put off waits, and lets its subject's deletes pass."""
@@ -247,18 +340,29 @@ class Schedule:
         if due.is_upsert and not due.leads:
             due.leads = True
             self._leading[key.subject] += 1
-        self._sites[key.site].ready[due.kind].append(key)
+        self._sites[key.site].turns[due.kind].add(key)
+
+    def _hasten(self, site: str, now: float) -> None:
+        """The site is back: what was put off because it was away is due."""
+        for key, due in self._due.items():
+            if key.site == site and due.is_away and due.stage is _Stage.WAITING and due.not_before > now:
+                due.not_before = now
+                self._place(key, now)
 
     def _forget(self, key: LinkKey) -> None:
         due = self._due.pop(key, None)
-        if due is None or not due.leads:
-            return
-        self._leading[key.subject] -= 1
-        if not self._leading[key.subject]:
-            del self._leading[key.subject]
-            self._release(key.subject)
+        if due and due.leads:
+            self._take_one(self._leading, key.subject)
+        if due and due.adopts:
+            self._take_one(self._adopting, _Issue.of(key))
 
-    def _release(self, subject: Subject) -> None:
-        for behind in self._behind.pop(subject, ()):
+    def _take_one(self, counter: Counter[T], first: T) -> None:
+        counter[first] -= 1
+        if not counter[first]:
+            del counter[first]
+            self._release(first)
+
+    def _release(self, first: Subject | _Issue) -> None:
+        for behind in self._behind.pop(first, ()):
             if waiting := self._due.get(behind):
-                self._sites[behind.site].ready[waiting.kind].append(behind)
+                self._sites[behind.site].turns[waiting.kind].add(behind)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import bridge.writer
 from bridge.errors import JiraError
 from bridge.jira.auth import Basic
 from bridge.jira.client import JiraClient
@@ -20,7 +19,7 @@ from bridge.ports import Item
 from bridge.simulator.faults import Knobs, Login
 from bridge.simulator.jira_model import JiraModel, Permission
 from bridge.simulator.jira_server import JiraServer
-from bridge.state.schedule import Allowance
+from bridge.state.pace import Allowance
 from bridge.writer import Writer
 from tests.brokers import eventually
 
@@ -37,6 +36,7 @@ class Desk:
     buried: list[tuple[Call, JiraError]]
     states: list[str]
     time: int = 0
+    adopts: bool = False
 
     async def wish(self, *issues: str, title: str | None, link: int = 1, is_set: bool = False) -> Outcome:
         """Merge a change that is newer than all before."""
@@ -46,7 +46,9 @@ class Desk:
             Link.model_validate({"object": {"url": "https://ci.example", "title": title}}) if title else None
         )
         version = Version(0, self.time, 0, self.time, self.time)
-        change = Change(action, Subject(SITE, f"g{link}"), issues, content, version, f"//ci e{self.time}")
+        change = Change(
+            action, Subject(SITE, f"g{link}"), issues, content, version, f"//ci e{self.time}", self.adopts
+        )
         merged = await self.ledger.merge([Item(change.event, (change,))], "group", [], time.time())
         self.writer.offer(merged.pending)
         return merged.outcomes[0]
@@ -70,8 +72,10 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    monkeypatch.setattr(bridge.writer, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr("bridge.state.circuit.REFUSED_WAIT", 0.05)
+    monkeypatch.setattr("bridge.state.circuit.FIRST_WAIT", 0.05)
     monkeypatch.setattr("bridge.state.settle.BACKOFF_BASE", 0.02)
+    monkeypatch.setattr("bridge.state.settle.LAG", 0.02)
     stop = asyncio.Event()
     ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     async with (
@@ -140,7 +144,55 @@ async def test_a_dead_token_halts_and_goes_on_by_itself(desk: Desk, login: Login
     desk.jira.knobs = Knobs()
     await desk.settled()
     assert len(desk.titles()) == 5
-    assert "site_resumed" in desk.states
+    assert "circuit_closed" in desk.states
+
+
+async def test_a_site_that_is_away_is_tried_by_one_request_at_a_time(desk: Desk) -> None:
+    """Five failures open its circuit; what waits costs a probe, and all of it goes when the site is back."""
+    desk.jira.knobs = Knobs(is_down=True, retry_after=0.05)
+    for number in range(1, 31):
+        await desk.wish(f"PROJ-{number}", title="A", link=number)
+    await eventually(lambda: desk.states.count("circuit_half_open") > 2)
+    probes = desk.states.count("circuit_half_open")
+    assert len(desk.jira.calls) <= 30 + probes
+    desk.jira.knobs = Knobs()
+    await desk.settled()
+    assert len(desk.titles()) == 30
+    assert desk.states[-1:] != ["circuit_open"]
+    assert desk.buried == []
+
+
+async def by_hand(desk: Desk, issue: str, *urls: str) -> None:
+    """Somebody makes links on the issue, without a globalId."""
+    async with JiraClient(desk.jira.url, Basic("demo@example.com", "demo"), attempts=1) as client:
+        for url in urls:
+            link = Link.model_validate({"object": {"url": url, "title": "by hand"}})
+            await client.upsert(issue, link, None)
+
+
+async def test_a_link_made_by_hand_is_taken_over(desk: Desk) -> None:
+    """It keeps its id, and has our globalId and title; what points elsewhere is left alone."""
+    await by_hand(desk, "PROJ-1", "https://ci.example", "https://other.example")
+    (first, _) = desk.jira.model.links("PROJ-1")
+    desk.adopts = True
+    await desk.wish("PROJ-1", title="A")
+    await desk.settled()
+    found = {link["id"]: link for link in desk.jira.model.links("PROJ-1")}
+    assert len(found) == 2
+    assert (found[first["id"]]["globalId"], found[first["id"]]["body"]["object"]["title"]) == ("g1", "A")
+    assert [entry.action for entry in desk.jira.model.history] == ["created", "created", "updated"]
+    await desk.wish("PROJ-1", title=None)
+    await desk.settled()
+    assert [link["body"]["object"]["title"] for link in desk.jira.model.links("PROJ-1")] == ["by hand"]
+
+
+async def test_two_links_made_by_hand_are_left_alone(desk: Desk) -> None:
+    """Nobody can say which of them is meant."""
+    await by_hand(desk, "PROJ-1", "https://ci.example", "https://ci.example")
+    desk.adopts = True
+    await desk.wish("PROJ-1", title="A")
+    await desk.settled()
+    assert sorted(str(link["globalId"]) for link in desk.jira.model.links("PROJ-1")) == ["None", "None", "g1"]
 
 
 async def test_one_projects_403_is_that_projects(desk: Desk) -> None:

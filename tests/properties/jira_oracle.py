@@ -9,7 +9,7 @@ import orjson
 
 from bridge.errors import JiraAnswerLost, JiraError, JiraUnreachable
 from bridge.jira import protocol
-from bridge.model import Call, CallKind, Deleted, Found, Link, Listed
+from bridge.model import Call, CallKind, Deleted, Found, Link, Listed, Replaced
 from bridge.ports import Answer
 from bridge.simulator.jira_model import Entry, JiraModel, Request
 
@@ -22,12 +22,13 @@ SITE_URL = "http://jira.example"
 class JiraOracle:
     """Answers calls as the client would report Jira's answers.
 
-    `calls` counts all requests.
+    `calls` counts all requests. `takes_global_ids`: an update by id may give a link a globalId.
     """
 
     def __init__(self) -> None:
         self.model = JiraModel(projects=["PROJ"])
         self.calls = 0
+        self.takes_global_ids = True
 
     @property
     def needless(self) -> list[Entry]:
@@ -35,11 +36,21 @@ class JiraOracle:
         return [entry for entry in self.model.history if entry.needless]
 
     def links(self) -> dict[tuple[str, str], Link]:
-        """All links that stand, by issue and globalId."""
+        """All links with a globalId, by issue and globalId."""
         return {
             (found["issue"], found["globalId"]): Link.model_validate(found["body"])
             for found in self.model.links()
+            if found["globalId"] is not None
         }
+
+    def by_hand(self, issue: str) -> list[str]:
+        """The titles of the issue's links without a globalId."""
+        links = self.model.links(issue)
+        return [found["body"]["object"]["title"] for found in links if found["globalId"] is None]
+
+    def add_by_hand(self, issue: str, link: Link) -> None:
+        """Somebody makes a link in Jira."""
+        self._send(protocol.upsert(VERSION, issue, link, None))
 
     def ask(self, call: Call, *, is_applied: bool, is_lost: bool) -> Answer:
         """Do the call, or lose it on the way there or back."""
@@ -60,6 +71,13 @@ class JiraOracle:
             case CallKind.DELETE:
                 self._send(protocol.delete_by_global_id(VERSION, issue, global_id))
                 return Deleted()
+            case CallKind.ADOPT if call.link is not None and call.stray is not None:
+                named = global_id if self.takes_global_ids else None
+                self._send(protocol.update(VERSION, issue, call.stray, call.link, named))
+                return Replaced()
+            case CallKind.DROP if call.stray is not None:
+                self._send(protocol.delete(VERSION, issue, call.stray))
+                return Deleted()
             case CallKind.LOOK_UP:
                 return Found(self._send(protocol.get_by_global_id(VERSION, issue, global_id)))
             case _:
@@ -69,11 +87,11 @@ class JiraOracle:
     def _send(self, request: protocol.Request[T]) -> T:
         """Through both ends of the wire: the client's own request and reading, the model between."""
         url = urlsplit(request.path)
-        _, issue, _ = url.path.rsplit("/", 2)
+        issue, _, link_id = url.path.partition("/issue/")[2].partition("/remotelink")
         query = parse_qs(url.query, keep_blank_values=True)
         global_id = query["globalId"][0] if "globalId" in query else None
         root = f"{SITE_URL}/rest/api/{VERSION}"
-        asked = Request(request.method, issue, None, global_id, request.body, root)
+        asked = Request(request.method, issue, link_id.lstrip("/") or None, global_id, request.body, root)
         reply = self.model.answer(asked, 0.0)
         body = b"" if reply.body is None else orjson.dumps(reply.body)
         headers = {"Content-Type": "application/json", **reply.headers}

@@ -21,8 +21,9 @@ import bridge.state.batch
 import bridge.state.decide
 import bridge.state.merge
 from bridge.ledger.sqlite import SqliteTables
-from bridge.model import Link
-from tests.properties.world import ISSUES, Happened, World
+from bridge.model import Link, Subject
+from bridge.state.schedule import Schedule
+from tests.properties.world import ISSUES, Happened, World, link
 
 SUBJECTS = ("system=test&id=1", "system=test&id=2", "system=test&id=3")
 CONTENTS = st.sampled_from(["A", "B", "C", None])
@@ -42,6 +43,20 @@ class Convergence(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
+        self.by_hand: dict[str, int] = {}
+
+    @initialize(
+        adopts=st.booleans(),
+        takes_global_ids=st.booleans(),
+        by_hand=st.lists(st.sampled_from(ISSUES), max_size=3),
+    )
+    def find(self, adopts: bool, takes_global_ids: bool, by_hand: list[str]) -> None:
+        """Some issues have links that were made by hand, of the same URL as all subjects'."""
+        self.world.adopts = adopts
+        self.world.jira.takes_global_ids = takes_global_ids
+        for issue in by_hand:
+            self.world.jira.add_by_hand(issue, link("by hand"))
+        self.by_hand = {issue: by_hand.count(issue) for issue in ISSUES}
 
     @initialize(events=st.lists(EVENT, min_size=30, max_size=40))
     def happen(self, events: list[tuple[str, int, list[str], str | None, bool]]) -> None:
@@ -113,7 +128,20 @@ class Convergence(RuleBasedStateMachine):
         assert self.world.jira.calls == calls, "a replay of what is settled made a call"
         assert self.world.standing() == self.world.expected()
         self.no_needless_write()
+        self.what_was_made_by_hand_is_taken_over_once()
         self.world.tables.close()
+
+    def what_was_made_by_hand_is_taken_over_once(self) -> None:
+        """The only link of an issue is, where asked for, never doubled; else none is touched."""
+        wanted = {issue for issue, _ in self.world.expected()}
+        for issue, count in self.by_hand.items():
+            left = self.world.jira.by_hand(issue)
+            if not (self.world.adopts and count == 1):
+                assert left == ["build by hand"] * count
+            elif issue in wanted:
+                assert left == []
+            else:
+                assert left in ([], ["build by hand"])
 
 
 def converge(examples: int, *, derandomize: bool = False, **changes: Any) -> None:
@@ -192,9 +220,20 @@ def _without_id_memory(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(bridge.state.merge, "_seen", lambda *_: frozenset())
 
 
+def _without_one_adopter_at_a_time(patch: pytest.MonkeyPatch) -> None:
+    waits_for = Schedule._waits_for
+
+    def hasty(*args: Any) -> Any:
+        first = waits_for(*args)
+        return first if isinstance(first, Subject) else None
+
+    patch.setattr(Schedule, "_waits_for", hasty)
+
+
 @pytest.mark.parametrize(
     "take_out",
     [
+        _without_one_adopter_at_a_time,
         _without_tombstones,
         _without_set_version,
         _without_stale_check,

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from bridge.ledger.sqlite import SqliteTables
 from bridge.model import Action, Call, Change, Link, LinkKey, Outcome, Position, Subject, Version
 from bridge.ports import Answer, Item, Settled
-from bridge.state.schedule import FOREVER, Allowance, Schedule
+from bridge.state.pace import FOREVER, Allowance
+from bridge.state.schedule import Schedule
 from tests.properties.jira_oracle import JiraOracle
 
 SITE = "main"
@@ -47,6 +48,7 @@ class World:
     """The whole way from records to Jira, driven by hand."""
 
     jira: JiraOracle = field(default_factory=JiraOracle)
+    adopts: bool = False
     log: list[Happened] = field(default_factory=list)
     tables: SqliteTables = field(default_factory=lambda: SqliteTables(":memory:"))
     group: str = "group-0"
@@ -97,21 +99,24 @@ class World:
             self.start()
             return
         for one in settled:
-            self.schedule.done(one.call.key)
+            self.schedule.done(one.call.key, self.now)
         called = {call.key for call in turn.calls}
         for key in starting:
             if key not in called:
-                self.schedule.done(key)
+                self.schedule.done(key, self.now)
         self.schedule.put(turn.rows, self.now)
         for call in turn.calls:
             assert call.key not in self.in_flight, "two requests in flight for one link"
             self.in_flight[call.key] = call
+            self.schedule.left(call.key, self.now)
 
     def answer(self, number: int, *, is_applied: bool = True, is_lost: bool = False) -> None:
         """Jira deals with one of the requests in flight."""
         key = sorted(self.in_flight)[number % len(self.in_flight)]
         call = self.in_flight.pop(key)
-        self.answers.append((call, self.jira.ask(call, is_applied=is_applied, is_lost=is_lost)))
+        answer = self.jira.ask(call, is_applied=is_applied, is_lost=is_lost)
+        self.schedule.answered(call, answer, None, self.now)
+        self.answers.append((call, answer))
 
     def crash(self, applied: Iterable[bool]) -> None:
         """The process dies; of the requests in flight Jira applies some."""
@@ -161,6 +166,12 @@ class World:
         version = Version(0, happened.time, 0, 1_000 + offset, offset)
         content = link(happened.content) if happened.content else None
         change = Change(
-            action, Subject(SITE, happened.subject), issues, content, version, f"//test {happened.id}"
+            action,
+            Subject(SITE, happened.subject),
+            issues,
+            content,
+            version,
+            f"//test {happened.id}",
+            self.adopts,
         )
         return Item(change.event, (change,))

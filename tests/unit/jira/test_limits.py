@@ -122,9 +122,3 @@ def test_hostile_headers(headers: dict[str, str]) -> None:
     """Whatever the headers say, a bucket is one that can be counted with."""
     bucket = limits.budget(headers).bucket
     assert bucket is None or (0 <= bucket.remaining <= bucket.limit and min(bucket.fill, bucket.seconds) > 0)
-
-
-def test_documented_figures() -> None:
-    """The figures are those of Atlassian's page."""
-    assert limits.PER_ISSUE == ((20, 2.0), (100, 30.0))
-    assert limits.BURST == {"GET": 100, "POST": 100, "PUT": 50, "DELETE": 50}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import LedgerBusy, LedgerFailed, LedgerFormat, PositionMoved, UsageError
-from bridge.ledger.sqlite import SqliteLedger, SqliteTables, read_journal
+from bridge.ledger.sqlite import FORMAT, SqliteLedger, SqliteTables, read_journal
 from bridge.model import (
     Action,
     CallKind,
@@ -214,3 +214,19 @@ def test_a_ledger_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
         read_journal(tmp_path / "text.sqlite", "event-1")
     with pytest.raises(LedgerFailed, match="No such file or directory"):
         SqliteLedger(tmp_path / "mistyped" / "ledger.sqlite")
+
+
+def test_a_ledger_of_the_first_format_is_brought_forward(tmp_path: Path) -> None:
+    """Its rows are read as they were, and the file has the present format."""
+    path = str(tmp_path / "ledger.sqlite")
+    tables = SqliteTables(path)
+    tables.merge([item(1, "PROJ-1")], "group", read(0, 1), NOW)
+    rows = tables.rows()
+    for column in ("adopts", "stray"):
+        tables._db.execute(f"ALTER TABLE rows DROP COLUMN {column}")
+    tables._db.execute("PRAGMA user_version = 1")
+    tables.close()
+    again = SqliteTables(path)
+    assert again.rows() == rows
+    assert again._db.execute("PRAGMA user_version").fetchone() == (FORMAT,)
+    again.close()

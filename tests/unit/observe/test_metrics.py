@@ -44,9 +44,9 @@ def test_two_states_may_set_one_gauge() -> None:
     """A site that is halted stands at 1, and at 0 when it goes on."""
     metrics = Metrics()
     metrics("site_halted", site="main")
-    assert sample(metrics, "jira_bridge_site_halted", site="main") == 1
-    metrics("site_resumed", site="main")
-    assert sample(metrics, "jira_bridge_site_halted", site="main") == 0
+    assert sample(metrics, "jira_bridge_circuit_state", site="main") == 3
+    metrics("circuit_closed", site="main")
+    assert sample(metrics, "jira_bridge_circuit_state", site="main") == 0
 
 
 def test_a_histogram_takes_seconds() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.model import CallKind, Known, Link, LinkKey, Phase, Row, Version, Wanted
@@ -53,3 +55,27 @@ def test_the_call_remembers_what_was_known() -> None:
     call = call_for(row(Known.PRESENT, LINK, OTHER))
     assert call is not None
     assert (call.kind, call.before, call.digest, call.link_id) == (CallKind.UPDATE, Known.PRESENT, OTHER, 7)
+
+
+@pytest.mark.parametrize(
+    ("known", "adopts", "stray", "for_link", "for_tombstone"),
+    [
+        (Known.UNSEEN, True, None, CallKind.LIST, CallKind.DELETE),
+        (Known.MISSING, True, None, CallKind.LIST, CallKind.LIST),
+        (Known.ABSENT, True, 3, CallKind.ADOPT, CallKind.DROP),
+        (Known.ABSENT, False, 3, CallKind.CREATE, CallKind.DROP),
+        (Known.UNSURE, False, 3, CallKind.LOOK_UP, CallKind.LOOK_UP),
+        (Known.PRESENT, False, 3, CallKind.DROP, CallKind.DELETE),
+        (Known.PRESENT, True, None, None, CallKind.DELETE),
+    ],
+)
+def test_adoption(
+    known: Known,
+    adopts: bool,
+    stray: int | None,
+    for_link: CallKind | None,
+    for_tombstone: CallKind | None,
+) -> None:
+    """A list before a create, an adoption of what it shows, and a stray that is left over dropped last."""
+    for link, kind in ((LINK, for_link), (None, for_tombstone)):
+        assert decide(replace(row(known, link, LINK.digest), adopts=adopts, stray=stray)) is kind

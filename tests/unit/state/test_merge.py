@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from bridge.model import Action, Change, Known, Link, LinkKey, Outcome, Phase, Row, Subject, Version, Wanted
 from bridge.state.merge import SubjectRows, join, merge
 
@@ -136,3 +138,30 @@ def test_joined_rows_keep_the_later_wish() -> None:
     assert joined.key.issue == "NEW-1"
     assert joined.wanted.link is None
     assert joined.phase is Phase.PENDING
+
+
+def test_an_adopting_change_marks_its_rows() -> None:
+    """Before a link is created the issue's links are to be listed; a tombstone needs none of that."""
+    adopting = replace(change(Action.UPSERT, 1, "PROJ-1"), adopts=True)
+    rows = after(adopting)
+    assert rows.rows["PROJ-1"].adopts
+    gone = merge(rows, replace(change(Action.DELETE, 2, "PROJ-1"), adopts=True)).after
+    assert not gone.rows["PROJ-1"].adopts
+
+
+@pytest.mark.parametrize(("adopts", "kept"), [(True, None), (False, 7)])
+def test_a_tombstone_lets_go_of_a_candidate_but_not_of_an_adoption_begun(
+    adopts: bool, kept: int | None
+) -> None:
+    """What was only found stays as it was made; what bears our content is to be deleted."""
+    row = replace(after(change(Action.UPSERT, 1, "PROJ-1")).rows["PROJ-1"], adopts=adopts, stray=7)
+    merged = merge(SubjectRows(SUBJECT, None, {"PROJ-1": row}), change(Action.DELETE, 2, "PROJ-1"))
+    assert merged.changed[0].stray == kept
+
+
+def test_news_do_not_begin_an_adoption_anew() -> None:
+    """While the stray is about to give way, ours is created and nothing is listed."""
+    row = replace(after(change(Action.UPSERT, 1, "PROJ-1")).rows["PROJ-1"], stray=7)
+    news = replace(change(Action.UPSERT, 2, "PROJ-1", title="other"), adopts=True)
+    (changed,) = merge(SubjectRows(SUBJECT, None, {"PROJ-1": row}), news).changed
+    assert (changed.adopts, changed.stray) == (False, 7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from bridge.errors import (
 )
 from bridge.model import (
     Call,
+    CallKind,
     Deleted,
     Found,
     Known,
@@ -29,6 +31,7 @@ from bridge.model import (
     Outcome,
     Phase,
     RemoteLink,
+    Replaced,
     Row,
     Version,
     Wanted,
@@ -51,7 +54,9 @@ def row(known: Known, link: Link | None = LINK, digest: str | None = None, time:
 def call_of(before: Row) -> tuple[Row, Call]:
     call = call_for(before)
     assert call is not None
-    return (replace(before, known=Known.UNSURE) if call.kind in WRITES else before), call
+    is_adoption = call.kind is CallKind.ADOPT
+    marked = replace(before, known=Known.UNSURE, adopts=before.adopts and not is_adoption)
+    return (marked if call.kind in WRITES else before), call
 
 
 def answered(before: Row, answer: Answer) -> Settlement:
@@ -185,3 +190,107 @@ def test_answers_that_disagree_are_given_time() -> None:
         waits.append(standing.not_before - NOW)
     assert waits == sorted(set(waits))
     assert standing.phase is Phase.PENDING
+
+
+# --- adoption ------------------------------------------------------------------------------
+
+BY_HAND = RemoteLink(7, "PROJ-1", OTHER)
+ELSEWHERE = replace(BY_HAND, id=8, link=Link.model_validate({"object": {"url": "https://other.example"}}))
+NOT_FOUND = JiraNotFound("404", status=404)
+
+
+def seeking(**changes: Any) -> Row:
+    return replace(row(Known.UNSEEN), adopts=True, **changes)
+
+
+def steps(before: Row, *answers: Answer) -> tuple[list[CallKind], Row]:
+    """The calls that are made until the row is settled, and the row."""
+    kinds = []
+    for answer in answers:
+        kinds.append(call_of(before)[1].kind)
+        before = answered(before, answer).row
+    assert before.phase is Phase.SETTLED
+    return kinds, before
+
+
+def test_the_only_link_to_our_url_is_adopted() -> None:
+    """It is given our globalId by its id, and read back; no link is created."""
+    kinds, done = steps(
+        seeking(), Listed((BY_HAND, ELSEWHERE)), Replaced(), Found(RemoteLink(7, "PROJ-1", LINK, "g"))
+    )
+    assert kinds == [CallKind.LIST, CallKind.ADOPT, CallKind.LOOK_UP]
+    assert (done.link_id, done.stray, done.digest) == (7, None, LINK.digest)
+
+
+def test_where_the_global_id_does_not_take_ours_replaces_the_other() -> None:
+    """The read-back finds nothing, so that ours is created and the stray deleted."""
+    answers = (Listed((BY_HAND,)), Replaced(), NOT_FOUND, Written(9, "PROJ-1", created=True), Deleted())
+    kinds, done = steps(seeking(), *answers)
+    assert kinds == [CallKind.LIST, CallKind.ADOPT, CallKind.LOOK_UP, CallKind.CREATE, CallKind.DROP]
+    assert (done.link_id, done.stray, done.known) == (9, None, Known.PRESENT)
+
+
+@pytest.mark.parametrize(
+    "remotes",
+    [
+        (),
+        (ELSEWHERE,),
+        (BY_HAND, replace(BY_HAND, id=9)),
+        (replace(BY_HAND, global_id="somebody's"),),
+    ],
+)
+def test_anything_but_one_candidate_is_left_alone(remotes: tuple[RemoteLink, ...]) -> None:
+    """None, two, one to another URL or with a globalId: ours is created beside it."""
+    kinds, done = steps(seeking(), Listed(remotes), Written(10, "PROJ-1", created=True))
+    assert kinds == [CallKind.LIST, CallKind.CREATE]
+    assert done.stray is None
+
+
+def test_ours_is_found_by_the_list() -> None:
+    """A link that stands under our globalId is ours, whatever else points to the URL."""
+    kinds, done = steps(seeking(), Listed((BY_HAND, RemoteLink(3, "PROJ-1", LINK, "g"))))
+    assert (kinds, done.link_id) == ([CallKind.LIST], 3)
+
+
+def test_a_link_that_was_deleted_before_its_adoption_is_created() -> None:
+    """404 to the adoption: there is nothing to double any more."""
+    kinds, _ = steps(seeking(), Listed((BY_HAND,)), NOT_FOUND, Written(4, "PROJ-1", created=True))
+    assert kinds == [CallKind.LIST, CallKind.ADOPT, CallKind.CREATE]
+
+
+def test_an_adoption_that_did_not_happen_is_tried_again() -> None:
+    """A 429 did nothing, so that the candidate is still one."""
+    held = answered(seeking(stray=7, known=Known.ABSENT), JiraRateLimited("429", status=429)).row
+    assert (held.adopts, held.stray, call_of(held)[1].kind) == (True, 7, CallKind.ADOPT)
+
+
+def test_a_lost_adoption_is_read_back() -> None:
+    """It may have taken effect: what stands under our globalId tells."""
+    lost = answered(seeking(stray=7, known=Known.ABSENT), JiraAnswerLost("-")).row
+    assert (lost.known, call_of(lost)[1].kind) == (Known.UNSURE, CallKind.LOOK_UP)
+    done = answered(lost, Found(RemoteLink(7, "PROJ-1", LINK, "g")))
+    assert (done.row.stray, done.reason, done.outcome) == (None, "adopted", Outcome.WRITTEN)
+
+
+def test_a_stray_that_is_gone_is_dropped() -> None:
+    """404 to the last delete is as good as 204."""
+    standing = replace(row(Known.PRESENT, digest=LINK.digest), link_id=9, stray=7)
+    done = answered(standing, NOT_FOUND)
+    assert (done.row.known, done.row.link_id, done.row.stray) == (Known.PRESENT, 9, None)
+    assert (done.row.phase, done.reason) == (Phase.SETTLED, "replaced")
+
+
+def test_a_refused_adoption_lets_go_of_its_candidate() -> None:
+    """By the time it is asked for again, another may have taken it."""
+    done = answered(seeking(stray=7, known=Known.ABSENT), JiraForbidden("403", status=403))
+    assert (done.row.phase, done.row.stray) == (Phase.REJECTED, None)
+
+
+def test_a_tombstone_takes_an_adopted_stray_along_and_leaves_a_candidate() -> None:
+    """What bears our content goes; what was only found stays as it was made."""
+    begun = replace(row(Known.UNSURE, None), stray=7)
+    kinds, _ = steps(begun, NOT_FOUND, Listed(()), Deleted())
+    assert kinds == [CallKind.LOOK_UP, CallKind.LIST, CallKind.DROP]
+    marked, call = call_of(seeking(stray=7, known=Known.ABSENT))
+    gone = replace(marked, wanted=row(Known.UNSEEN, None, time=2).wanted)
+    assert settle(gone, call, JiraRateLimited("429", status=429), NOW, 1.0).row.stray is None
