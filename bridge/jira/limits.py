@@ -1,4 +1,4 @@
-"""What Jira allows, what its answers tell of that, and what a 429 asks for.
+"""What answers tell of Jira's limits, and what a 429 asks for.
 
 Cloud: https://developer.atlassian.com/cloud/jira/platform/rate-limiting/ (August 2026). Data Center:
 https://confluence.atlassian.com/adminjiraserver/adjusting-your-code-for-rate-limiting-987143384.html

@@ -1,4 +1,4 @@
-"""What a 429's headers ask for."""
+"""What headers tell of the limits, and what a 429's ask for."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def test_scope_without_header() -> None:
         ("Sat, 01 Aug 2026 11:00:00 GMT", 0.0),
         ("999999999999", limits.LONGEST_WAIT),
         ("-3", None),
+        ("1.2.3", None),
         ("soon", None),
         ("", None),
         ("٣", None),
@@ -92,6 +93,7 @@ BUCKET = {
         ({"x-ratelimit-nearlimit": "false"}, Budget()),
         (BUCKET, Budget(bucket=Bucket(50, 7, 5, 10.0))),
         ({**BUCKET, "x-ratelimit-remaining": "0"}, Budget(bucket=Bucket(50, 0, 5, 10.0))),
+        ({**BUCKET, "x-ratelimit-remaining": "50"}, Budget(bucket=Bucket(50, 50, 5, 10.0))),
         ({**BUCKET, "x-ratelimit-nearlimit": "true"}, Budget(is_near=True, bucket=Bucket(50, 7, 5, 10.0))),
         ({"x-ratelimit-limit": "100", "x-ratelimit-remaining": "0"}, Budget()),
     ],
