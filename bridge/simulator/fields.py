@@ -51,9 +51,15 @@ Record = Mapping[str, Any]
 
 def accept(body: object) -> tuple[Record, dict[str, str]]:
     """The record that the body asks for, and all that is wrong with it by flat name."""
-    values = {field: _at(body, field.path) for field in FIELDS}
-    errors = {field.name: text for field, value in values.items() if (text := _fault(field, value))}
-    return {field.name: value for field, value in values.items() if value not in (None, "")}, errors
+    record: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    for field in FIELDS:
+        value = _at(body, field.path)
+        if text := _fault(field, value):
+            errors[field.name] = text
+        elif value not in (None, ""):
+            record[field.name] = value
+    return record, errors
 
 
 def show(record: Record) -> dict[str, Any]:
@@ -89,7 +95,7 @@ class _Misplaced(str):
 
 def _fault(field: Field, value: object) -> str:
     """What is wrong with the value, empty when nothing is."""
-    if isinstance(value, _Misplaced) or (value is not None and type(value) is not field.kind):
+    if value is not None and type(value) is not field.kind:
         return f"'{field.name}' is not of the right type."
     if field.is_required and (value is None or not str(value).strip()):
         return f"'{field.name}' is required."
