@@ -64,6 +64,7 @@ def simulator(
     """
     logins = user or [DEFAULT_AUTH]
     users = dict(map(_login, logins))
+    example = next(iter(issue or [f"{key}-1" for key in project or ["DEMO"]]))
     model = _model(issue or [], project or [], _knobs(knobs, limits))
 
     async def main() -> None:
@@ -71,7 +72,7 @@ def simulator(
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with JiraServer(model, host=host, port=port, auth=logins[0], seed=seed, users=users) as server:
-            _introduce(server.url, next(iter(users)))
+            _introduce(server.url, next(iter(users)), example)
             await stop.wait()
 
     try:
@@ -80,14 +81,14 @@ def simulator(
         raise UsageError(f"{host}:{port} cannot be listened on: {error.strerror}") from None
 
 
-def _introduce(url: str, email: str) -> None:
+def _introduce(url: str, email: str, issue: str) -> None:
     """Say where it is and what to try."""
     link = '{"globalId": "build-1", "object": {"url": "https://ci.example/1", "title": "Build 1"}}'
     out.print(f"Jira simulator: {url} (page: {url}/_simulator)", markup=False)
     out.print("\nA link (curl asks for the token), the history, and a fault:\n", markup=False)
     out.print(
         f"curl -u {email} -H 'Content-Type: application/json' -d '{link}' "
-        f"{url}/rest/api/3/issue/DEMO-1/remotelink\n"
+        f"{url}/rest/api/3/issue/{issue}/remotelink\n"
         f"curl {url}/_simulator/history\n"
         f'curl -X PATCH -d \'{{"latency": 0.2, "rate_429": 0.1}}\' {url}/_simulator/knobs',
         markup=False,

@@ -63,6 +63,7 @@ class Simulation:
         timeline: turns of knobs that are to come.
         calls: the last requests, the oldest first.
         counts: of all requests since the log was cleared, by "METHOD STATUS".
+        last: the number of the last call.
     """
 
     def __init__(self, model: JiraModel, *, seed: int = 0, users: dict[str, User] | None = None) -> None:
@@ -70,6 +71,7 @@ class Simulation:
         self._seed = seed
         self._users = users or {}
         self._knobs = replace(model.knobs)
+        self.last = 0
         self.clear()
         self._begin()
 
@@ -83,7 +85,7 @@ class Simulation:
         self.site.model.knobs = knobs
 
     def reset(self) -> None:
-        """Be as at the start."""
+        """Be as at the start, but that the numbers of calls go on."""
         self.knobs = replace(self._knobs)
         self.site.model.reset()
         self.site.reset()
@@ -96,7 +98,6 @@ class Simulation:
         self.counts: Counter[str] = Counter()
 
     def _begin(self) -> None:
-        self.last = 0
         self._dice = Dice(self._seed)
         self.script = Script()
         self.timeline = Timeline()

@@ -186,7 +186,7 @@ def test_calls_are_fed_from_a_number_on(jira: Simulation) -> None:
 
 
 def test_a_reset_gives_back_the_start(jira: Simulation) -> None:
-    """Issues, users, knobs, script, timeline, history, calls and chance are as they were."""
+    """Issues, users, knobs, script, timeline, history, calls and chance are as they were; numbers go on."""
     before = tell(jira, "GET")[1]
     trace = jira.begin(HttpRequest("GET", "/x"), 0.0).throw
     use(jira)
@@ -199,7 +199,7 @@ def test_a_reset_gives_back_the_start(jira: Simulation) -> None:
     assert tell(jira, "POST", "/reset")[0] == 204
     assert tell(jira, "GET")[1] == before
     assert jira.begin(HttpRequest("GET", "/x"), 0.0).throw == trace
-    assert (use(jira), jira.calls[-1].number, jira.calls[-1].fate) == (201, 1, None)
+    assert (use(jira), jira.calls[-1].number, jira.calls[-1].fate) == (201, 2, None)
 
 
 def test_knobs_at_the_start_are_those_of_a_reset() -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.simulator.faults import Deployment, Fate, Knobs, Limits, Login
 from bridge.simulator.jira_model import JiraModel, Permission
@@ -351,6 +354,31 @@ def test_points_are_an_apps(jira: Simulation) -> None:
     refused = ask(jira, "GET", through, bearer)
     assert (refused.status, refused.headers["RateLimit-Reason"]) == (429, "jira-quota-tenant-based")
     assert status(jira, "GET", through, ADA) == 200
+
+
+# --- outside bytes -------------------------------------------------------------------------
+
+
+@given(
+    st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW"]),
+    st.sampled_from(
+        [LINKS, f"{LINKS}/", f"/ex/jira/{CLOUD_ID}{LINKS}", "/rest/", "/oauth/token", "/_edge/", "/"]
+    ),
+    st.text(max_size=20),
+    st.sampled_from([ADA, "Basic", "", None]) | st.text(max_size=20),
+    st.binary(max_size=60) | st.just(orjson.dumps(LINK)),
+    st.sampled_from(Limits),
+)
+def test_nothing_that_is_sent_is_an_error(
+    method: str, target: str, tail: str, authorization: str | None, body: bytes, limits: Limits
+) -> None:
+    """Whatever the octets, the answer is one of Jira's, and JSON can be made of it."""
+    jira = Simulation(JiraModel(projects=["DEMO"]), users=USERS)
+    jira.knobs.limits = limits
+    asked = HttpRequest(method, target + quote(tail), BASE, authorization, "application/json", body)
+    reply = jira.apply(jira.begin(asked, 0.0), 0.0).reply
+    assert reply.status < 500
+    assert isinstance(reply.body, bytes) or orjson.dumps(reply.body)
 
 
 # --- faults --------------------------------------------------------------------------------
