@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote
 from pydantic import TypeAdapter, ValidationError
 
 from bridge.simulator.faults import KNOBS
+from bridge.simulator.jira_model import Entry
 from bridge.simulator.reply import Reply, refusal
 from bridge.simulator.script import RULES, STEPS
 from bridge.simulator.simulation import Simulation
@@ -62,7 +63,7 @@ class Admin:
             ("DELETE", "users/*"): self._delete_user,
             ("GET", "denied"): lambda _: _ok(_listed(self._model.denied)),
             ("PUT", "denied"): self._put_denied,
-            ("GET", "history"): lambda _: _ok({"history": self._model.history}),
+            ("GET", "history"): lambda _: _ok({"history": list(map(_line, self._model.history))}),
             ("GET", "calls"): self._calls,
             ("DELETE", "calls"): self._clear_calls,
         }
@@ -169,6 +170,18 @@ def _ok(body: object) -> Reply:
 
 def _listed(denied: Mapping[str, Any]) -> dict[str, list[str]]:
     return {project: sorted(permissions) for project, permissions in denied.items()}
+
+
+def _line(entry: Entry) -> dict[str, Any]:
+    return {
+        "at": entry.at,
+        "issue": entry.issue,
+        "action": entry.action,
+        "id": entry.link_id,
+        "globalId": entry.global_id,
+        "needless": entry.needless,
+        "answered": entry.is_answered,
+    }
 
 
 def _faults(error: ValidationError, kind: str) -> dict[str, str]:

@@ -117,9 +117,10 @@ class JiraServer:
     # --- Jira ------------------------------------------------------------------------------
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.raw_path.startswith(ROOT):
-            return _response(await self._administer(request))
-        turn = self.simulation.begin(self._asked(request), time.time())
+        target = _target(request.raw_path)
+        if target.startswith(ROOT):
+            return _response(await self._administer(request, target))
+        turn = self.simulation.begin(self._asked(request, target), time.time())
         answer = None
         try:
             answer = await self._answer(request, turn)
@@ -129,13 +130,13 @@ class JiraServer:
             self.simulation.end(turn, answer, is_sent=_is_connected(request))
         return _response(self.simulation.sign(answer.reply, turn)) if answer else web.Response()
 
-    def _asked(self, request: web.BaseRequest) -> HttpRequest:
+    def _asked(self, request: web.BaseRequest, target: str) -> HttpRequest:
         """The request without its body; the site's URL is as the client calls it."""
         headers = request.headers
         host = headers.get("Host", "")
         return HttpRequest(
             request.method,
-            request.raw_path,
+            target,
             f"http://{host}" if host and host.isascii() else self.url,
             headers.get("Authorization"),
             headers.get("Content-Type", ""),
@@ -167,8 +168,8 @@ class JiraServer:
 
     # --- the simulator's own -----------------------------------------------------------------
 
-    async def _administer(self, request: web.BaseRequest) -> Reply:
-        path = request.raw_path.partition("?")[0]
+    async def _administer(self, request: web.BaseRequest, target: str) -> Reply:
+        path = target.partition("?")[0]
         if path == f"{ROOT}/page.js" and _SCRIPT:
             return Reply(200, {"Content-Type": "text/javascript;charset=UTF-8"}, _SCRIPT)
         if path == ROOT and request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
@@ -176,7 +177,7 @@ class JiraServer:
         body = await _read(request)
         if body is None:
             return refusal(413, "The request is too large.")
-        return self._admin.answer(request.method, request.raw_path, body, time.time())
+        return self._admin.answer(request.method, target, body, time.time())
 
 
 def _script() -> bytes:
@@ -186,6 +187,11 @@ def _script() -> bytes:
 
 
 _SCRIPT = _script()
+
+
+def _target(raw_path: str) -> str:
+    """The path with its query; clients may send a whole URL (RFC 9112, 3.2.2)."""
+    return raw_path if raw_path.startswith("/") else "/" + raw_path.partition("://")[2].partition("/")[2]
 
 
 def _response(reply: Reply) -> web.Response:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from bridge.simulator.faults import STRICT, Count, Fate
@@ -27,7 +27,7 @@ class Rule:
     """
 
     fate: Fate
-    method: str | None = None
+    method: Annotated[str, AfterValidator(str.upper)] | None = None
     issue: str | None = None
     by_id: bool | None = None
     skip: Annotated[int, Field(ge=0)] = 0

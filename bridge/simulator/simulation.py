@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
+
+from pydantic import ValidationError
 
 from bridge.simulator.faults import Deployment, Fate, Knobs, instead
 from bridge.simulator.jira_model import JiraModel
@@ -127,9 +130,10 @@ class Simulation:
         return Turn(asked, place, scripted or self.knobs.fate(throw.dice), throw, now)
 
     def advance(self, now: float) -> None:
-        """Turn the knobs whose time has come."""
+        """Turn the knobs whose time has come, where that still fits to what was turned meanwhile."""
         for changes in self.timeline.due(now):
-            self.knobs = self.knobs.turned(changes)
+            with suppress(ValidationError):
+                self.knobs = self.knobs.turned(changes)
 
     def instead(self, turn: Turn) -> Answer | None:
         """What is answered in Jira's place; None where Jira does the request."""

@@ -259,6 +259,13 @@ async def test_head_is_a_get_without_its_body(server: JiraServer, http: aiohttp.
     assert body == b""
 
 
+async def test_a_target_may_be_a_whole_url(server: JiraServer) -> None:
+    """As clients send it that take the server for a proxy (RFC 9112, 3.2.2)."""
+    sent = request("GET", f"http://jira.test:81{LINKS}", "Connection: close")
+    assert (await raw(server, sent)).startswith(b"HTTP/1.1 200 ")
+    assert server.calls[0].path == LINKS
+
+
 async def test_octets_in_a_host_are_no_error(server: JiraServer) -> None:
     """What is no text cannot stand in an address; the server's own does."""
     sent = request("POST", LINKS, "Connection: close", body=BODY).replace(b"jira.test:81", b"\xff\xfe")
@@ -565,7 +572,7 @@ async def test_history_says_whether_the_answer_was_sent(http: aiohttp.ClientSess
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await ask(http, "POST", json=LINK)
     _, told = await ask(http, "GET", "/_simulator/history")
-    assert [(line["action"], line["is_answered"]) for line in told["history"]] == [
+    assert [(line["action"], line["answered"]) for line in told["history"]] == [
         ("created", True),
         ("updated", False),
     ]

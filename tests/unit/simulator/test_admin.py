@@ -139,6 +139,9 @@ def test_a_timeline_is_put_and_comes_to_pass(jira: Simulation) -> None:
     assert tell(jira, "GET", "/timeline") == (200, [])
     tell(jira, "PUT", "/timeline", [{"after": 5, "knobs": {"login": "checked"}}], now=1200)
     assert tell(jira, "GET", "/knobs", now=1205)[1]["login"] == "checked"
+    tell(jira, "PUT", "/timeline", [{"after": 5, "knobs": {"rate_lost": 1}}], now=1300)
+    tell(jira, "PUT", "/knobs", {"rate_dropped": 1}, now=1301)
+    assert tell(jira, "GET", "/knobs", now=1305)[1]["rate_lost"] == 0, "it does not fit any more"
     wrong = [{"after": 5, "knobs": {"is_up": True}}]
     assert tell(jira, "PUT", "/timeline", wrong)[1]["errors"].keys() == {"is_up"}
 
@@ -154,10 +157,10 @@ def test_history_tells_each_write(jira: Simulation) -> None:
         "at": 2,
         "issue": "OPS-7",
         "action": "updated",
-        "link_id": 10000,
-        "global_id": "g",
+        "id": 10000,
+        "globalId": "g",
         "needless": True,
-        "is_answered": False,
+        "answered": False,
     }
 
 
