@@ -6,7 +6,6 @@ docs/simulator.md shows each path with curl.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote
 
@@ -15,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from bridge.simulator.faults import KNOBS
 from bridge.simulator.jira_model import Entry
 from bridge.simulator.reply import Reply, refusal
-from bridge.simulator.script import RULES, STEPS
+from bridge.simulator.script import RULES, STEPS, Script
 from bridge.simulator.simulation import Simulation
 from bridge.simulator.users import DENIED, USER
 
@@ -54,7 +53,7 @@ class Admin:
             ("PUT", "script"): self._put_script,
             ("GET", "timeline"): lambda _: _ok(STEPS.dump_python(simulation.timeline.steps, mode="json")),
             ("PUT", "timeline"): self._put_timeline,
-            ("GET", "issues"): lambda _: _ok(simulation.state()["issues"]),
+            ("GET", "issues"): lambda _: _ok(simulation.issues()),
             ("PUT", "issues/*"): self._add_issue,
             ("PATCH", "issues/*"): self._move_issue,
             ("DELETE", "issues/*"): self._delete_issue,
@@ -106,7 +105,7 @@ class Admin:
         return self._knobs(asked)
 
     def _put_script(self, asked: Asked) -> Reply:
-        self._simulation.follow(RULES.validate_json(asked.body))
+        self._simulation.script = Script(RULES.validate_json(asked.body))
         return Reply(204)
 
     def _put_timeline(self, asked: Asked) -> Reply:
@@ -156,7 +155,7 @@ class Admin:
         after = parse_qs(asked.query).get("after", ["0"])[-1]
         if not after.isascii() or not after.isdigit():
             raise ValueError("expected ?after=N")
-        calls = [asdict(call) for call in self._simulation.calls if call.number > int(after)]
+        calls = [call for call in self._simulation.calls if call.number > int(after)]
         return _ok({"calls": calls, "last": self._simulation.last})
 
     def _clear_calls(self, _asked: Asked) -> Reply:

@@ -42,9 +42,9 @@ class HttpRequest(NamedTuple):
 class Place(NamedTuple):
     """Where a path leads.
 
-    `root` is what a `self` begins with there, below the site's URL. `parts` are those of the path
-    after /rest, without the API's version. `issue` and `link_id` are those of remote links.
-    `cloud_id` is the gateway's.
+    `root` is what a `self` begins with there, below the site's URL. `parts` are those of the path,
+    with `api` for the API and its version, and nothing for the first where it is a page's. `issue`
+    and `link_id` are those of remote links. `cloud_id` is the gateway's.
     """
 
     root: str
@@ -86,10 +86,8 @@ def locate(target: str) -> Place:
     match [unquote(part) for part in path.split("/")[1:]]:
         case ["rest", "api", version, *parts] if version in VERSIONS:
             return _api(f"/rest/api/{version}", parts)
-        case ["rest", *parts]:
+        case ["rest" | "oauth" | "_edge", *_] as parts:
             return Place("/rest/api/latest", tuple(parts))
-        case ["oauth" | "_edge", *_] as parts:
-            return Place("", tuple(parts))
         case parts:
             return Place("", ("", *parts))
 

@@ -19,7 +19,7 @@ from bridge.simulator.users import ANONYMOUS, account_id
 OPEN = frozenset({"api/serverInfo", "api/field", "_edge/tenant_info"})
 """What anybody may read, without credentials too."""
 
-TOKEN = frozenset({"oauth/token", "oauth2/latest/token"})
+TOKEN = frozenset({"oauth/token", "rest/oauth2/latest/token"})
 """Where OAuth's tokens are given out: in Cloud, and in Data Center."""
 
 _FIELDS = {"summary": "Summary", "project": "Project", "issuetype": "Issue Type", "status": "Status"}
@@ -49,11 +49,11 @@ Resource = Callable[[Context], Reply]
 
 
 def find(path: Sequence[str]) -> Resource | None:
-    """The resource at a path below /rest, with the version of the API left out; None where is none."""
+    """The resource at the parts of a path; None where is none."""
     match path:
         case ["api", "issue", key]:
             return lambda context: _issue(context, key)
-        case ["applinks", "latest", "applicationlink" | "listApplicationlinks"]:
+        case ["rest", "applinks", "latest", "applicationlink" | "listApplicationlinks"]:
             return lambda _: Reply(200, {}, {"list": []})
     return _RESOURCES.get("/".join(path))
 
@@ -148,5 +148,5 @@ _RESOURCES: Mapping[str, Resource] = {
     "api/serverInfo": _server_info,
     "api/myself": _myself,
     "api/field": _fields,
-    "auth/1/session": _session,
+    "rest/auth/1/session": _session,
 }

@@ -14,7 +14,7 @@ from bridge.simulator.faults import Deployment, Fate, Knobs, instead
 from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.paths import HttpRequest, Place, locate
 from bridge.simulator.reply import Reply, refusal
-from bridge.simulator.script import Dice, Rule, Script, Step, Throw, Timeline
+from bridge.simulator.script import Dice, Script, Step, Throw, Timeline
 from bridge.simulator.site import Answer, Site
 from bridge.simulator.users import User
 
@@ -105,11 +105,7 @@ class Simulation:
         self.script = Script()
         self.timeline = Timeline()
         for name, user in self._users.items():
-            self.site.users.put(name, replace(user))
-
-    def follow(self, rules: Iterable[Rule]) -> None:
-        """Have these rules from now on, and no others."""
-        self.script = Script(rules)
+            self.site.users.put(name, user)
 
     def plan(self, steps: Iterable[Step], now: float) -> None:
         """Have these steps to come. Raises pydantic's ValidationError when one could not be done."""
@@ -170,13 +166,17 @@ class Simulation:
 
     # --- looking in ------------------------------------------------------------------------
 
+    def issues(self) -> list[dict[str, Any]]:
+        """The issues that were named so far."""
+        return [{"id": issue.id, "key": issue.key} for issue in self.site.model.issues]
+
     def state(self) -> dict[str, Any]:
         """All that can be seen: issues, links, calls and counts."""
         model = self.site.model
         history = Counter(entry.action for entry in model.history)
         history["needless"] = sum(entry.needless for entry in model.history)
         return {
-            "issues": [{"id": issue.id, "key": issue.key} for issue in model.issues],
+            "issues": self.issues(),
             "links": model.links(),
             "calls": [asdict(call) for call in self.calls],
             "counts": dict(self.counts),

@@ -24,9 +24,9 @@ LINKS = "/rest/api/3/issue/DEMO-1/remotelink"
         ("/rest/api/2/issue/A%2F..%2FB/remotelink", Place("/rest/api/2", ("remotelink",), "A/../B")),
         (f"{LINKS}/7/8", Place("/rest/api/3", ("api", "issue", "DEMO-1", "remotelink", "7", "8"))),
         ("/rest/api/3/myself", Place("/rest/api/3", ("api", "myself"))),
-        ("/rest/api/4/myself", Place("/rest/api/latest", ("api", "4", "myself"))),
-        ("/rest/auth/1/session", Place("/rest/api/latest", ("auth", "1", "session"))),
-        ("/oauth/token", Place("", ("oauth", "token"))),
+        ("/rest/api/4/myself", Place("/rest/api/latest", ("rest", "api", "4", "myself"))),
+        ("/rest/auth/1/session", Place("/rest/api/latest", ("rest", "auth", "1", "session"))),
+        ("/oauth/token", Place("/rest/api/latest", ("oauth", "token"))),
         ("/browse/DEMO-1", Place("", ("", "browse", "DEMO-1"))),
         ("/", Place("", ("",))),
         (

@@ -17,7 +17,7 @@ from bridge.simulator.jira_model import JiraModel, Permission
 from bridge.simulator.oauth import CLOUD_ID
 from bridge.simulator.paths import HttpRequest
 from bridge.simulator.reply import Reply
-from bridge.simulator.script import Rule
+from bridge.simulator.script import Rule, Script
 from bridge.simulator.simulation import Simulation
 from bridge.simulator.users import ANONYMOUS, User
 
@@ -168,7 +168,16 @@ def test_self_carries_the_version_that_was_called(jira: Simulation, version: str
 
 
 @pytest.mark.parametrize(
-    "target", ["/rest/api/3/nope", "/rest/api/4/myself", "/rest/nope", f"{LINKS}/1/2", "/rest/api/3/issue"]
+    "target",
+    [
+        "/rest/api/3/nope",
+        "/rest/api/4/myself",
+        "/rest/api/serverInfo",
+        "/rest/oauth/token",
+        "/rest/nope",
+        f"{LINKS}/1/2",
+        "/rest/api/3/issue",
+    ],
 )
 def test_unknown_paths_of_the_api(jira: Simulation, target: str) -> None:
     """They are 404 in the words of Jira's REST framework, for every method."""
@@ -386,7 +395,7 @@ def test_nothing_that_is_sent_is_an_error(
 
 def test_the_lost_side_of_a_race(jira: Simulation) -> None:
     """A POST that makes a link is answered with a blank 400; one that updates is not."""
-    jira.follow([Rule(Fate.RACED, method="POST", times=2)])
+    jira.script = Script([Rule(Fate.RACED, method="POST", times=2)])
     lost = ask(jira, "POST", body=LINK)
     assert (lost.status, lost.body) == (400, {"errorMessages": [], "errors": {}})
     assert [link["globalId"] for link in jira.site.model.links()] == ["g"]
@@ -395,9 +404,8 @@ def test_the_lost_side_of_a_race(jira: Simulation) -> None:
 
 def test_a_script_goes_before_chance_and_a_timeline_turns_knobs(jira: Simulation) -> None:
     """Rules decide where they strike, knobs elsewhere; the log tells the fate."""
-    jira.plan([], 0.0)
     jira.knobs = Knobs(rate_502=1)
-    jira.follow([Rule(Fate.ANSWERED, by_id=True, times=None), Rule(Fate.LIMITED, skip=1)])
+    jira.script = Script([Rule(Fate.ANSWERED, by_id=True, times=None), Rule(Fate.LIMITED, skip=1)])
     assert [status(jira, "GET"), status(jira, "GET"), status(jira, "GET", f"{LINKS}/1")] == [502, 429, 404]
     assert [call.fate for call in jira.calls] == [Fate.PROXIED, Fate.LIMITED, None]
 
