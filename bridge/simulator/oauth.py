@@ -22,12 +22,12 @@ SCOPES = "read:jira-work write:jira-work"
 
 
 class Tokens:
-    """Access and refresh tokens that were given out; one refresh token an app is good."""
+    """Access and refresh tokens that were given out; of refresh tokens an app's last one is good."""
 
     def __init__(self, users: Users) -> None:
         self._users = users
         self._access: dict[str, tuple[str, float]] = {}
-        self._refresh: dict[str, str] = {}
+        self._refresh: dict[tuple[str, str | None], str | None] = {}
         self._issued = 0
 
     def named(self, authorization: str, now: float) -> str | None:
@@ -41,19 +41,19 @@ class Tokens:
         form = _form(body)
         name = form.get("client_id", "")
         user = self._users.get(name)
-        if user is None or not user.is_app or user.token != form.get("client_secret"):
+        if user is None or not user.is_app or not user.token or user.token != form.get("client_secret"):
             return _error(401, "access_denied", "Unauthorized")
         match form.get("grant_type"):
             case "client_credentials":
                 return Reply(200, {}, self._issue(name, seconds, now))
             case "refresh_token":
-                good = self._refresh.get(name, user.refresh_token)
+                first = (name, user.refresh_token)
+                good = self._refresh.get(first, user.refresh_token)
                 if not good or form.get("refresh_token") != good:
                     return _error(403, "unauthorized_client", "refresh_token is invalid")
-                self._refresh[name] = self._text("refresh", name)
-                return Reply(
-                    200, {}, {**self._issue(name, seconds, now), "refresh_token": self._refresh[name]}
-                )
+                self._refresh[first] = self._text("refresh", name)
+                given = self._issue(name, seconds, now)
+                return Reply(200, {}, {**given, "refresh_token": self._refresh[first]})
         return _error(400, "unsupported_grant_type", "grant_type must be client_credentials or refresh_token")
 
     def _issue(self, name: str, seconds: int, now: float) -> dict[str, Any]:

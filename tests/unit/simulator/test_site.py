@@ -321,6 +321,8 @@ def test_refresh_tokens_rotate(jira: Simulation) -> None:
     second = grant(jira, grant_type="refresh_token", refresh_token=first["refresh_token"])
     assert second.status == 200
     assert second.body["refresh_token"] != first["refresh_token"]
+    jira.site.users.put("app", User(token="s3cret", is_app=True, refresh_token="anew"))
+    assert grant(jira, grant_type="refresh_token", refresh_token="anew").status == 200
 
 
 @pytest.mark.parametrize(
@@ -331,6 +333,7 @@ def test_refresh_tokens_rotate(jira: Simulation) -> None:
             {"client_id": "ada@example.com", "client_secret": "a-token", "grant_type": "client_credentials"},
             401,
         ),
+        ({"client_id": ANONYMOUS, "grant_type": "client_credentials"}, 401),
         ({"grant_type": "password"}, 400),
         ({"grant_type": "refresh_token"}, 403),
     ],
