@@ -574,10 +574,10 @@ async def test_a_deleted_link_is_not_waited_for() -> None:
 
 async def test_lag_of_the_simulator(server: JiraServer) -> None:
     """A Jira that lags as Cloud does is read by id at last, without a word to the caller."""
-    server.model.lag = 3600.0
+    server.knobs = Knobs(lag=3600.0)
 
     async def catch_up(_seconds: float) -> None:
-        server.model.lag = 0.0
+        server.knobs = Knobs()
 
     async with JiraClient(server.url, BASIC, sleep=catch_up) as jira:
         created = await jira.upsert("PROJ-1", LINK, "g")
