@@ -352,7 +352,8 @@ async def outcome(desk: Desk, operation: str, status: int) -> Any:
         case 403:
             desk.server.model.denied["PROJ"] = {Permission.LINK}
         case 413:
-            desk.server.model.max_links = 0
+            await desk.jira.upsert(ISSUE, LINK, "one too many")
+            desk.server.model.max_links = 1
     try:
         if status == 400:
             return await BAD_REQUESTS[operation](desk)
