@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types test test-long demo helm lock check clean
+.PHONY: help setup fmt lint types test test-long bench-simulator demo helm lock check clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("jira-link-bridge needs Python 3.11 or later; set PYTHON=…") if sys.version_info < (3, 11) else None'
@@ -33,6 +33,9 @@ test: setup ## Run the tests; starts real Kafka and PostgreSQL where it can
 
 test-long: setup ## Run the long suites (2,000 convergence examples, twenty kills)
 	$(BIN)/pytest -m slow
+
+bench-simulator: setup ## Measure the simulated Jira's writes a second, on one core
+	$(BIN)/python tests/bench/simulator.py $(ARGS)
 
 demo: setup ## See the whole way at work, with nothing to install
 	$(BIN)/jira-bridge demo $(ARGS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,15 +46,27 @@ FIELDS = (
     Field("statusIconLink", ("object", "status", "icon", "link"), is_url=True),
 )
 
+_PARTS = sorted({field.path[:n] for field in FIELDS for n in range(1, len(field.path))}, key=len)
+_PLACES = [(field, field.path[:-1], field.path[-1]) for field in FIELDS]
+
 Record = Mapping[str, Any]
 """A link as Jira keeps it: values by flat name, without those that are null."""
 
 
 def accept(body: object) -> tuple[Record, dict[str, str]]:
     """The record that the body asks for, and all that is wrong with it by flat name."""
-    values = {field: _at(body, field.path) for field in FIELDS}
-    errors = {field.name: text for field, value in values.items() if (text := _fault(field, value))}
-    return {field.name: value for field, value in values.items() if value not in (None, "")}, errors
+    parts: dict[tuple[str, ...], object] = {(): body}
+    for path in _PARTS:
+        parts[path] = _within(parts[path[:-1]], path[-1])
+    record: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    for field, part, key in _PLACES:
+        value = _within(parts[part], key)
+        if text := _fault(field, value):
+            errors[field.name] = text
+        elif value not in (None, ""):
+            record[field.name] = value
+    return record, errors
 
 
 def show(record: Record) -> dict[str, Any]:
@@ -72,13 +85,11 @@ def show(record: Record) -> dict[str, Any]:
     return shown
 
 
-def _at(body: object, path: tuple[str, ...]) -> object:
-    """What stands there; None when the way is broken by null or nothing, else what breaks it."""
-    for part in path:
-        if not isinstance(body, dict):
-            return body if body is None else _Misplaced(part)
-        body = body.get(part)
-    return body
+def _within(part: object, key: str) -> object:
+    """What stands there; None when the part is null or nothing, else what breaks the way."""
+    if isinstance(part, dict):
+        return part.get(key)
+    return None if part is None else _Misplaced(key)
 
 
 class _Misplaced(str):
@@ -89,7 +100,7 @@ class _Misplaced(str):
 
 def _fault(field: Field, value: object) -> str:
     """What is wrong with the value, empty when nothing is."""
-    if isinstance(value, _Misplaced) or (value is not None and type(value) is not field.kind):
+    if value is not None and type(value) is not field.kind:
         return f"'{field.name}' is not of the right type."
     if field.is_required and (value is None or not str(value).strip()):
         return f"'{field.name}' is required."
@@ -102,6 +113,7 @@ def _fault(field: Field, value: object) -> str:
     return ""
 
 
+@lru_cache(maxsize=1024)
 def _is_web_address(text: str) -> bool:
     try:
         parts = urlsplit(text)

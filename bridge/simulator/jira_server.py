@@ -1,61 +1,42 @@
-"""The simulated Jira behind HTTP: credentials, content types, faults, and a log of the calls.
-
-It answers under /rest/api/2 and /rest/api/3. Beside them, for whoever tests with it, stand
-/_simulator (page, or JSON), /_simulator/calls (DELETE) and /_simulator/knobs (GET, PUT).
-"""
+"""The simulated Jira behind HTTP: bytes in and out, pauses, and connections that end badly."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
-from base64 import b64encode
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
-from random import Random
-from secrets import compare_digest
+from collections.abc import Awaitable, Callable
+from importlib import resources
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import parse_qs
+from typing import Self
 
 import orjson
 from aiohttp import web
-from pydantic import ValidationError
 
-from bridge.simulator import rate_limit
-from bridge.simulator.faults import KNOBS, Fate, Knobs, Login
-from bridge.simulator.jira_model import NO_ISSUE, JiraModel, Reply, Request, refusal
+from bridge.simulator.admin import ROOT, Admin
+from bridge.simulator.faults import Fate, Knobs
+from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.page import render
+from bridge.simulator.paths import HttpRequest
+from bridge.simulator.reply import PAGE, Reply, refusal
+from bridge.simulator.simulation import Call, Simulation, Turn
+from bridge.simulator.site import Answer
+from bridge.simulator.users import User, read_login
 
-CALLS_KEPT = 10_000
-"""The log's length; the counts have no end."""
-
-_BODY_BYTES = 8 * 1024 * 1024
-_GRACE_SECONDS = 0.5
-_SERVER_ERRORS = (500, 502, 503, 504)
-_JSON = "application/json"
-_PAGE_POLICY = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-_BAD_LOGIN = {"X-Seraph-LoginReason": "AUTHENTICATED_FAILED"}
-_LOGIN_DENIED = {
-    "X-Seraph-LoginReason": "AUTHENTICATION_DENIED",
-    "X-Authentication-Denied-Reason": "CAPTCHA_CHALLENGE",
-}
-
-Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 AfterApply = Callable[[str, str], Awaitable[None]]
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request: `path` as on the wire, with its query; `at` in seconds since the epoch.
-
-    `status` is None when the connection was closed without an answer.
-    """
-
-    method: str
-    path: str
-    status: int | None
-    at: float
+_GRACE_SECONDS = 0.5
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_JSON = {"Content-Type": "application/json;charset=UTF-8"}
+_COMMON = {"Cache-Control": "no-cache, no-store, no-transform", "X-Content-Type-Options": "nosniff"}
+_PAGE_POLICY = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; "
+    "connect-src 'self'; img-src http: https:"
+}
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER on, for no time: closing sends RST."""
 
 
 class JiraServer:
@@ -66,16 +47,14 @@ class JiraServer:
         port: to listen on; 0 takes a free one.
         auth: EMAIL:TOKEN that is accepted as Basic, and its TOKEN as Bearer.
         host: the address to listen on.
-        is_anonymous_allowed: requests without credentials are done too.
         seed: of the faults' chance.
+        users: more users, by name.
 
     Attributes:
         model: as given.
-        knobs: the faults; may be replaced at any time.
-        calls: the last requests to /rest, the oldest first.
-        counts: of all requests to /rest since the log was cleared, by "METHOD STATUS".
-        after_apply: awaited with method and raw path when the model has done a request, before
-            the answer is sent.
+        simulation: all that can be turned and seen.
+        after_apply: awaited with method and raw path when Jira has done a request, before the
+            answer is sent.
     """
 
     def __init__(
@@ -85,21 +64,19 @@ class JiraServer:
         port: int = 0,
         auth: str = "demo@example.com:demo",
         host: str = "127.0.0.1",
-        is_anonymous_allowed: bool = False,
         seed: int = 0,
+        users: dict[str, User] | None = None,
     ) -> None:
         self.model = model
-        self.knobs = Knobs()
-        self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
-        self.counts: Counter[str] = Counter()
+        name, user = read_login(auth)
+        self.simulation = Simulation(model, seed=seed, users={name: user, **(users or {})})
         self.after_apply: AfterApply | None = None
+        self._admin = Admin(self.simulation)
         self._address = (host, port)
-        self._accepted = _accepted(auth)
-        self._is_anonymous_allowed = is_anonymous_allowed
-        self._random = Random(seed)  # noqa: S311 - chance that can be repeated is the point
-        self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_GRACE_SECONDS)
 
     async def __aenter__(self) -> Self:
+        server = web.Server(self._serve, access_log=None)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_GRACE_SECONDS)
         await self._runner.setup()
         await web.TCPSite(self._runner, *self._address).start()
         return self
@@ -118,193 +95,141 @@ class JiraServer:
         host, port = self._runner.addresses[0][:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    def _app(self) -> web.Application:
-        api = web.Application(middlewares=[self._log, self._suffer, self._authenticate])
-        links = "/{version:[23]}/issue/{issue}/remotelink"
-        api.router.add_get("/{version:[23]}/serverInfo", self._server_info)
-        api.router.add_get("/{version:[23]}/myself", self._myself)
-        api.router.add_route("*", links, self._links)
-        api.router.add_route("*", links + "/{link_id}", self._links)
-        app = web.Application(client_max_size=_BODY_BYTES)
-        app.add_subapp("/rest/api", api)
-        app.router.add_get("/_simulator", self._show)
-        app.router.add_delete("/_simulator/calls", self._clear)
-        app.router.add_get("/_simulator/knobs", self._show_knobs)
-        app.router.add_put("/_simulator/knobs", self._turn_knobs)
-        return app
+    @property
+    def knobs(self) -> Knobs:
+        """The faults; may be replaced at any time."""
+        return self.simulation.knobs
 
-    # --- around every request to Jira --------------------------------------------------------
+    @knobs.setter
+    def knobs(self, knobs: Knobs) -> None:
+        self.simulation.knobs = knobs
 
-    @web.middleware
-    async def _log(self, request: web.Request, handler: Next) -> web.StreamResponse:
-        status: int | None = None
-        try:
-            answer = await handler(request)
-            status = answer.status if _is_connected(request) else None
-        except web.HTTPException as error:
-            status = error.status
-            raise
-        except ConnectionError:  # the client left before its body was here
-            answer = web.Response(status=400)
-        finally:
-            self.calls.append(Call(request.method, request.raw_path, status, time.time()))
-            self.counts[f"{request.method} {status}"] += 1
-        return answer
+    @property
+    def calls(self) -> deque[Call]:
+        """The last requests to Jira, the oldest first."""
+        return self.simulation.calls
 
-    @web.middleware
-    async def _suffer(self, request: web.Request, handler: Next) -> web.StreamResponse:
-        knobs = self.knobs
-        fate = knobs.fate(self._random.random())
-        await asyncio.sleep(knobs.latency)
-        if knobs.is_down:
-            return _refuse(503, "Jira is down.", {"Retry-After": f"{knobs.retry_after:g}"})
-        match fate:
-            case Fate.LIMITED:
-                return _refuse(429, "Rate limit exceeded.", _limit_headers(knobs.retry_after, time.time()))
-            case Fate.FAILED:
-                return _error_page(self._random.choice(_SERVER_ERRORS))
-            case Fate.DROPPED:
-                return _close(request)
-        answer = await handler(request)
-        return _close(request) if fate is Fate.LOST else answer
-
-    @web.middleware
-    async def _authenticate(self, request: web.Request, handler: Next) -> web.StreamResponse:
-        given = request.headers.get("Authorization")
-        if given is None and not self._is_anonymous_allowed:
-            return _refuse(401, "You are not authenticated.", {"WWW-Authenticate": "Basic"})
-        if given is None or (self.knobs.login is Login.CHECKED and self._is_accepted(given)):
-            return await handler(request)
-        return self._bad_login(request)
-
-    def _bad_login(self, request: web.Request) -> web.Response:
-        match self.knobs.login:
-            case Login.DENIED:
-                return _refuse(403, "A CAPTCHA is to be solved.", _LOGIN_DENIED)
-            case Login.UNSCOPED:
-                said = {"code": 401, "message": "Unauthorized; scope does not match"}
-                return _response(Reply(401, {}, said))
-            case Login.HIDDEN if "issue" in request.match_info:
-                return _refuse(404, NO_ISSUE, _BAD_LOGIN)
-        return _refuse(401, "The credentials are not valid.", _BAD_LOGIN)
-
-    def _is_accepted(self, authorization: str) -> bool:
-        scheme, _, credentials = authorization.partition(" ")
-        wanted = self._accepted.get(scheme.lower(), "")
-        return bool(wanted) and compare_digest(_octets(credentials.strip()), _octets(wanted))
+    @property
+    def counts(self) -> Counter[str]:
+        """Of all requests to Jira since the log was cleared, by "METHOD STATUS"."""
+        return self.simulation.counts
 
     # --- Jira ------------------------------------------------------------------------------
 
-    async def _links(self, request: web.Request) -> web.Response:
-        typed = {"POST", "PUT", "DELETE"} if self.knobs.is_delete_typed else {"POST", "PUT"}
-        if request.method in typed and request.content_type != _JSON:
-            return _refuse(415, f"The content type must be {_JSON}.")
-        asked = Request(
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        target = _target(request.raw_path)
+        if target.startswith(ROOT):
+            return _response(await self._administer(request, target))
+        turn = self.simulation.begin(self._asked(request, target), time.time())
+        answer = None
+        try:
+            answer = await self._answer(request, turn)
+        except ConnectionError:  # the client left before its body was here
+            _close(request)
+        finally:
+            self.simulation.end(turn, answer, is_sent=_is_connected(request))
+        return _response(self.simulation.sign(answer.reply, turn)) if answer else web.Response()
+
+    def _asked(self, request: web.BaseRequest, target: str) -> HttpRequest:
+        """The request without its body; the site's URL is as the client calls it."""
+        headers = request.headers
+        host = headers.get("Host", "")
+        return HttpRequest(
             request.method,
-            request.match_info["issue"],
-            request.match_info.get("link_id"),
-            _global_id(request.raw_path),
-            await request.read(),
-            f"{self.url}/rest/api/{request.match_info['version']}",
+            target,
+            f"http://{host}" if host and host.isascii() else self.url,
+            headers.get("Authorization"),
+            headers.get("Content-Type", ""),
         )
-        reply = self.model.answer(asked, time.time())
+
+    async def _answer(self, request: web.BaseRequest, turn: Turn) -> Answer | None:
+        """The answer; None where Jira had no part in the connection's end."""
+        knobs, fate = self.knobs, turn.fate
+        await _pause(knobs.latency + (knobs.slow if fate is Fate.SLOW_BEFORE else 0))
+        if answer := self.simulation.instead(turn):
+            return answer
+        if fate in {Fate.DROPPED, Fate.RESET_BEFORE}:
+            _close(request, with_reset=fate is Fate.RESET_BEFORE)
+            return None
+        body = await _read(request)
+        if body is None:
+            return Answer(refusal(413, "The request is too large."))
+        written = len(self.model.history)
+        answer = self.simulation.apply(turn._replace(asked=turn.asked._replace(body=body)), time.time())
+        entries = self.model.history[written:]
         if self.after_apply:
-            await self.after_apply(request.method, request.raw_path)
-        return _response(reply)
-
-    async def _server_info(self, _request: web.Request) -> web.Response:
-        info = {"baseUrl": self.url, "version": "1001.0.0", "deploymentType": "Cloud", "serverTitle": "Jira"}
-        return _response(Reply(200, {}, info))
-
-    async def _myself(self, request: web.Request) -> web.Response:
-        if "Authorization" not in request.headers:
-            return _refuse(401, "You are not authenticated.")
-        who = {"accountId": "simulator", "accountType": "app", "displayName": "Jira bridge", "active": True}
-        return _response(Reply(200, {}, who))
+            await self.after_apply(turn.asked.method, turn.asked.target)
+        await _pause(knobs.slow if fate is Fate.SLOW_AFTER else 0)
+        if fate in {Fate.LOST, Fate.RESET_AFTER}:
+            _close(request, with_reset=fate is Fate.RESET_AFTER)
+        for entry in entries:
+            entry.is_answered = _is_connected(request)
+        return answer
 
     # --- the simulator's own -----------------------------------------------------------------
 
-    async def _show(self, request: web.Request) -> web.Response:
-        state = self._state()
-        if "text/html" in request.headers.get("Accept", ""):
-            return web.Response(text=render(state), content_type="text/html", headers=_PAGE_POLICY)
-        return _response(Reply(200, {}, state))
-
-    def _state(self) -> dict[str, Any]:
-        history = Counter(entry.action for entry in self.model.history)
-        history["needless"] = sum(entry.needless for entry in self.model.history)
-        return {
-            "calls": [asdict(call) for call in self.calls],
-            "counts": dict(self.counts),
-            "links": self.model.links(),
-            "history": {name: history[name] for name in ("created", "updated", "deleted", "needless")},
-        }
-
-    async def _clear(self, _request: web.Request) -> web.Response:
-        self.calls.clear()
-        self.counts.clear()
-        return web.Response(status=204)
-
-    async def _show_knobs(self, _request: web.Request) -> web.Response:
-        return web.Response(body=KNOBS.dump_json(self.knobs), content_type=_JSON)
-
-    async def _turn_knobs(self, request: web.Request) -> web.Response:
-        try:
-            self.knobs = KNOBS.validate_json(await request.read())
-        except ValidationError as error:
-            faults = {".".join(map(str, fault["loc"])) or "knobs": fault["msg"] for fault in error.errors()}
-            return _response(refusal(400, "No such knobs; nothing was changed.", errors=faults))
-        return await self._show_knobs(request)
+    async def _administer(self, request: web.BaseRequest, target: str) -> Reply:
+        path = target.partition("?")[0]
+        if path == f"{ROOT}/page.js" and _SCRIPT:
+            return Reply(200, {"Content-Type": "text/javascript;charset=UTF-8"}, _SCRIPT)
+        if path == ROOT and request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
+            return Reply(200, {**PAGE, **_PAGE_POLICY}, render(self.simulation.state()).encode())
+        body = await _read(request)
+        if body is None:
+            return refusal(413, "The request is too large.")
+        return self._admin.answer(request.method, target, body, time.time())
 
 
-def _accepted(auth: str) -> dict[str, str]:
-    """What follows each scheme of `Authorization`."""
-    return {"basic": b64encode(auth.encode()).decode(), "bearer": auth.partition(":")[2]}
+def _script() -> bytes:
+    """The page's script, nothing where it has none."""
+    file = resources.files("bridge.simulator") / "page.js"
+    return file.read_bytes() if file.is_file() else b""
 
 
-def _global_id(raw_path: str) -> str | None:
-    """The query's first globalId, read off the wire: `+` is a space there and `%2B` a plus."""
-    query = parse_qs(raw_path.partition("?")[2], keep_blank_values=True)
-    return query.get("globalId", [None])[0]
+_SCRIPT = _script()
 
 
-def _octets(header: str) -> bytes:
-    """A header's value as on the wire, where it need not be UTF-8."""
-    return header.encode("utf-8", "surrogateescape")
+def _target(raw_path: str) -> str:
+    """The path with its query; clients may send a whole URL (RFC 9112, 3.2.2)."""
+    return raw_path if raw_path.startswith("/") else "/" + raw_path.partition("://")[2].partition("/")[2]
 
 
 def _response(reply: Reply) -> web.Response:
     if reply.body is None:
-        return web.Response(status=reply.status, headers=reply.headers)
-    return web.Response(
-        status=reply.status,
-        headers=reply.headers,
-        body=orjson.dumps(reply.body),
-        content_type=_JSON,
-        charset="utf-8",
-    )
+        return web.Response(status=reply.status, headers={**_COMMON, **reply.headers})
+    if isinstance(reply.body, bytes):
+        return web.Response(status=reply.status, headers={**_COMMON, **reply.headers}, body=reply.body)
+    body = orjson.dumps(reply.body)
+    return web.Response(status=reply.status, headers={**_JSON, **_COMMON, **reply.headers}, body=body)
 
 
-def _refuse(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    return _response(refusal(status, message)._replace(headers=headers or {}))
+async def _read(request: web.BaseRequest) -> bytes | None:
+    """The body, None when it is too large; a client that waits for leave to send it is given leave."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(_CONTINUE)
+        request.writer.output_size = 0  # the answer itself has not begun
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        return None
 
 
-def _limit_headers(wait: float, now: float) -> dict[str, str]:
-    """Those of a burst: chance knows no other limit."""
-    return rate_limit.headers("jira-burst-based", now + wait, 100, now)
+async def _pause(seconds: float) -> None:
+    if seconds:
+        await asyncio.sleep(seconds)
 
 
-def _error_page(status: int) -> web.Response:
-    """A gateway's page: it is not JSON."""
-    return web.Response(status=status, text=f"<h1>{status}</h1>", content_type="text/html")
-
-
-def _close(request: web.Request) -> web.Response:
-    """Close the connection; what is returned is written to nobody."""
-    if request.transport:
+def _close(request: web.BaseRequest, *, with_reset: bool = False) -> None:
+    """End the connection; what is answered then is written to nobody."""
+    if request.transport is None:
+        return
+    if with_reset:
+        connection = request.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        request.transport.abort()
+    else:
         request.transport.close()
-    return web.Response()
 
 
-def _is_connected(request: web.Request) -> bool:
+def _is_connected(request: web.BaseRequest) -> bool:
     return request.transport is not None and not request.transport.is_closing()

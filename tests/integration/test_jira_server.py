@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import io
 import logging
+import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from importlib import resources
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import aiohttp
+import orjson
 import pytest
 from yarl import URL
 
-from bridge.simulator import jira_server
+from bridge.simulator import jira_server, simulation
 from bridge.simulator.faults import Knobs
 from bridge.simulator.jira_model import JiraModel, Permission
 from bridge.simulator.jira_server import JiraServer
+from bridge.simulator.users import ANONYMOUS, User
 
 AUTH = {"Authorization": f"Basic {b64encode(b'demo@example.com:demo').decode()}"}
 GLOBAL_ID = "system=http://www.mycompany.com/support&id=1"
@@ -137,7 +143,7 @@ async def test_the_content_type_must_be_json(server: JiraServer, http: aiohttp.C
         (f"Basic {b64encode(b'demo@example.com:Demo').decode()}", 401, "AUTHENTICATED_FAILED"),
     ],
 )
-@pytest.mark.parametrize("path", [LINKS, "/rest/api/2/myself", "/rest/api/3/serverInfo"])
+@pytest.mark.parametrize("path", [LINKS, "/rest/api/2/myself"])
 async def test_credentials(
     server: JiraServer, path: str, authorization: str | None, status: int, reason: str | None
 ) -> None:
@@ -165,12 +171,125 @@ async def test_anonymous_requests_may_be_allowed() -> None:
     """Then no credentials will do, wrong ones still not, and nobody is nobody."""
     model = JiraModel(projects=["DEMO"])
     async with (
-        JiraServer(model, is_anonymous_allowed=True) as server,
+        JiraServer(model, users={ANONYMOUS: User()}) as server,
         aiohttp.ClientSession(server.url) as session,
     ):
         assert (await ask(session, "POST", json=LINK))[0] == 201
         assert (await ask(session, "GET", headers={"Authorization": "Bearer x"}))[0] == 401
         assert (await ask(session, "GET", "/rest/api/3/myself"))[0] == 401
+
+
+# --- HTTP ----------------------------------------------------------------------------------
+
+
+async def raw(server: JiraServer, *requests: bytes) -> bytes:
+    """All that comes back over one connection, which the last request closes."""
+    url = urlsplit(server.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    for request in requests:
+        writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+def request(method: str, path: str = LINKS, *headers: str, body: bytes = b"") -> bytes:
+    """A request as on the wire, with credentials and a JSON content type."""
+    head = [
+        f"{method} {path} HTTP/1.1",
+        "Host: jira.test:81",
+        f"Authorization: {AUTH['Authorization']}",
+        "Content-Type: application/json",
+        *headers,
+        *([f"Content-Length: {len(body)}"] if body else []),
+    ]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+BODY = orjson.dumps(LINK)
+
+
+async def test_a_connection_is_kept_and_may_be_filled_ahead(server: JiraServer) -> None:
+    """Requests that came in one go are answered in their order, and `Connection: close` ends it."""
+    answers = await raw(
+        server,
+        request("POST", body=BODY) + request("POST", body=BODY) + request("GET", LINKS, "Connection: close"),
+    )
+    assert re.findall(rb"HTTP/1.1 ([0-9]{3}) ", answers) == [b"201", b"200", b"200"]
+    assert b"Location: http://jira.test:81/rest/api/3/issue/DEMO-1/remotelink/10000\r\n" in answers
+
+
+async def test_a_client_may_wait_for_leave_to_send_its_body(server: JiraServer) -> None:
+    """`Expect: 100-continue` is answered before the body is sent."""
+    url = urlsplit(server.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    length = f"Content-Length: {len(BODY)}"
+    writer.write(request("POST", LINKS, length, "Expect: 100-continue", "Connection: close"))
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(BODY)
+    assert (await reader.read()).startswith(b"HTTP/1.1 201 ")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_body_may_come_in_chunks(server: JiraServer) -> None:
+    """Its length need not be known before."""
+    chunks = b"".join(b"%x\r\n%c\r\n" % (1, octet) for octet in BODY) + b"0\r\n\r\n"
+    sent = request("POST", LINKS, "Transfer-Encoding: chunked", "Connection: close") + chunks
+    assert (await raw(server, sent)).startswith(b"HTTP/1.1 201 ")
+    assert server.model.links()[0]["globalId"] == GLOBAL_ID
+
+
+async def test_a_body_may_be_compressed(http: aiohttp.ClientSession) -> None:
+    """What gzip did is undone, and what it holds is read."""
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    assert (await ask(http, "POST", data=gzip.compress(BODY), headers=headers))[0] == 201
+
+
+async def test_head_is_a_get_without_its_body(server: JiraServer, http: aiohttp.ClientSession) -> None:
+    """Status and headers are the same; nothing follows them."""
+    await ask(http, "POST", json=LINK)
+    answer = await raw(server, request("HEAD", LINKS, "Connection: close"))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    got, _, shown = (await raw(server, request("GET", LINKS, "Connection: close"))).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"Content-Length: %d\r\n" % len(shown) in head
+    assert len(head) == len(got)
+    assert body == b""
+
+
+async def test_a_target_may_be_a_whole_url(server: JiraServer) -> None:
+    """As clients send it that take the server for a proxy (RFC 9112, 3.2.2)."""
+    sent = request("GET", f"http://jira.test:81{LINKS}", "Connection: close")
+    assert (await raw(server, sent)).startswith(b"HTTP/1.1 200 ")
+    assert server.calls[0].path == LINKS
+
+
+async def test_octets_in_a_host_are_no_error(server: JiraServer) -> None:
+    """What is no text cannot stand in an address; the server's own does."""
+    sent = request("POST", LINKS, "Connection: close", body=BODY).replace(b"jira.test:81", b"\xff\xfe")
+    answer = await raw(server, sent)
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert f"Location: {server.url}/rest/api/3/".encode() in answer
+
+
+async def test_a_body_without_end_is_refused(http: aiohttp.ClientSession) -> None:
+    """Beyond a mebibyte it is 413, in Jira's shape, and the server goes on."""
+    typed = {"Content-Type": "application/json"}
+    status, body = await ask(http, "POST", data=io.BytesIO(b" " * (2**20 + 1)), headers=typed)
+    assert (status, set(body)) == (413, {"errorMessages", "errors"})
+    assert (await ask(http, "POST", json=LINK))[0] == 201
+
+
+async def test_answers_look_like_jiras(http: aiohttp.ClientSession) -> None:
+    """Content type with charset, no caching, and names to trace them by, on refusals too."""
+    for body, status in ((LINK, 201), ({}, 400)):
+        got, _, answer = await call(http, "POST", json=body)
+        assert (got, answer.headers["Content-Type"]) == (status, "application/json;charset=UTF-8")
+        assert answer.headers["Cache-Control"] == "no-cache, no-store, no-transform"
+        assert len(answer.headers["ATL-TraceId"]) == 32
+        assert "X-AREQUESTID" in answer.headers
 
 
 # --- faults --------------------------------------------------------------------------------
@@ -194,24 +313,69 @@ async def test_a_429_by_chance(server: JiraServer, http: aiohttp.ClientSession) 
 
 
 async def test_a_5xx_by_chance(server: JiraServer, http: aiohttp.ClientSession) -> None:
-    """It is a gateway's page, not JSON, and nothing is applied."""
+    """It is one of Jira's own, in JSON, and nothing is applied."""
     server.knobs = Knobs(rate_5xx=1)
     status, _, answer = await call(http, "POST", json=LINK)
     assert status in {500, 502, 503, 504}
-    assert answer.content_type == "text/html"
+    assert answer.content_type == "application/json"
     assert server.model.links() == []
 
 
-@pytest.mark.parametrize(("knobs", "applied"), [(Knobs(rate_lost=1), 1), (Knobs(rate_dropped=1), 0)])
-async def test_connections_that_close_unanswered(
-    server: JiraServer, http: aiohttp.ClientSession, knobs: Knobs, applied: int
+@pytest.mark.parametrize(("knobs", "status"), [(Knobs(rate_502=1), 502), (Knobs(rate_302=1), 302)])
+async def test_what_stands_before_jira_answers_in_html(
+    server: JiraServer, http: aiohttp.ClientSession, knobs: Knobs, status: int
 ) -> None:
-    """The client cannot tell whether its request was applied; the model and the log can."""
+    """A proxy's error and the way to a login page; who follows it gets a page that is all right."""
     server.knobs = knobs
-    with pytest.raises(aiohttp.ServerDisconnectedError):
+    got, _, answer = await call(http, "POST", json=LINK, allow_redirects=False)
+    assert (got, answer.content_type, server.model.links()) == (status, "text/html", [])
+    server.knobs = Knobs()
+    if status == 302:
+        path = answer.headers["Location"]
+        assert (await ask(http, "GET", path))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("fate", "applied", "error"),
+    [
+        ("lost", 1, aiohttp.ServerDisconnectedError),
+        ("dropped", 0, aiohttp.ServerDisconnectedError),
+        ("reset_after", 1, aiohttp.ClientOSError),
+        ("reset_before", 0, aiohttp.ClientOSError),
+    ],
+)
+async def test_connections_that_end_unanswered(
+    server: JiraServer, http: aiohttp.ClientSession, fate: str, applied: int, error: type[Exception]
+) -> None:
+    """Closed or reset, the client cannot tell whether its request was applied; model and log can."""
+    server.knobs = Knobs().turned({f"rate_{fate}": 1})
+    with pytest.raises(error):
         await ask(http, "POST", json=LINK)
     assert len(server.model.links()) == applied
-    assert [call.status for call in server.calls] == [None]
+    assert [(call.status, call.fate) for call in server.calls] == [(None, fate)]
+    assert [entry.is_answered for entry in server.model.history] == [False] * applied
+
+
+@pytest.mark.parametrize(("fate", "applied"), [("slow_before", 0), ("slow_after", 1)])
+async def test_answers_that_take_too_long(
+    server: JiraServer, monkeypatch: pytest.MonkeyPatch, fate: str, applied: int
+) -> None:
+    """A client that gives up meanwhile finds its request not applied yet, or applied."""
+    server.knobs = Knobs(slow=600).turned({f"rate_{fate}": 1})
+    waiting = asyncio.Event()
+
+    async def pause(seconds: float) -> None:
+        if seconds:
+            waiting.set()
+            await asyncio.sleep(seconds)
+
+    monkeypatch.setattr(jira_server, "_pause", pause)
+    async with aiohttp.ClientSession(server.url, headers=AUTH) as session:
+        sending = asyncio.create_task(ask(session, "POST", json=LINK))
+        await waiting.wait()
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    assert len(server.model.links()) == applied
 
 
 async def test_chance_can_be_repeated() -> None:
@@ -223,7 +387,7 @@ async def test_chance_can_be_repeated() -> None:
             aiohttp.ClientSession(server.url, headers=AUTH) as session,
         ):
             server.knobs = Knobs(rate_429=0.2, rate_5xx=0.2, rate_lost=0.2, rate_dropped=0.2)
-            for _ in range(40):
+            for _ in range(60):
                 try:
                     await ask(session, "POST", json=LINK)
                 except aiohttp.ServerDisconnectedError:
@@ -351,7 +515,7 @@ async def test_the_log_of_calls(server: JiraServer, http: aiohttp.ClientSession)
 
 async def test_the_log_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last calls are kept; the counts go on."""
-    monkeypatch.setattr(jira_server, "CALLS_KEPT", 3)
+    monkeypatch.setattr(simulation, "CALLS_KEPT", 3)
     async with (
         JiraServer(JiraModel(projects=["DEMO"])) as server,
         aiohttp.ClientSession(server.url, headers=AUTH) as session,
@@ -375,6 +539,20 @@ async def test_the_page_escapes_what_it_shows(http: aiohttp.ClientSession) -> No
     assert "<b>" not in page
 
 
+async def test_the_page_may_run_its_own_script_only(http: aiohttp.ClientSession) -> None:
+    """Its policy lets in nothing from elsewhere but icons; the script is served where there is one."""
+    _, _, page = await call(http, "GET", "/_simulator", headers={"Accept": "text/html"})
+    assert page.headers["Content-Security-Policy"] == (
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; "
+        "connect-src 'self'; img-src http: https:"
+    )
+    status, _, script = await call(http, "GET", "/_simulator/page.js")
+    exists = (resources.files("bridge.simulator") / "page.js").is_file()
+    assert (status, script.content_type) == (
+        (200, "text/javascript") if exists else (404, "application/json")
+    )
+
+
 async def test_knobs_are_turned_over_http(server: JiraServer, http: aiohttp.ClientSession) -> None:
     """PUT sets all knobs, those left out to their defaults, and GET tells them."""
     status, told = await ask(http, "PUT", "/_simulator/knobs", json={"is_down": True, "latency": 0.001})
@@ -386,25 +564,25 @@ async def test_knobs_are_turned_over_http(server: JiraServer, http: aiohttp.Clie
     assert server.knobs == Knobs()
 
 
-@pytest.mark.parametrize(
-    ("body", "named"),
-    [
-        ('{"rate_lost": 2}', "rate_lost"),
-        ('{"rate_lost": "0.5"}', "rate_lost"),
-        ('{"latency": -1}', "latency"),
-        ('{"latency": NaN}', "latency"),
-        ('{"is_down": 1}', "is_down"),
-        ('{"is_up": true}', "is_up"),
-        ('{"rate_lost": 0.6, "rate_dropped": 0.6}', "knobs"),
-        ("{", "knobs"),
-        ("[1]", "knobs"),
-    ],
-)
-async def test_wrong_knobs_are_refused(
-    server: JiraServer, http: aiohttp.ClientSession, body: str, named: str
-) -> None:
-    """The answer names what is wrong, and nothing is turned."""
-    status, told = await ask(http, "PUT", "/_simulator/knobs", data=body)
-    assert (status, list(told["errors"])) == (400, [named])
-    assert told["errors"][named]
-    assert server.knobs == Knobs()
+async def test_history_says_whether_the_answer_was_sent(http: aiohttp.ClientSession) -> None:
+    """A write whose answer was lost stands there unanswered."""
+    rules = [{"fate": "lost", "method": "POST", "skip": 1}]
+    assert (await ask(http, "PUT", "/_simulator/script", json=rules))[0] == 204
+    await ask(http, "POST", json=LINK)
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await ask(http, "POST", json=LINK)
+    _, told = await ask(http, "GET", "/_simulator/history")
+    assert [(line["action"], line["answered"]) for line in told["history"]] == [
+        ("created", True),
+        ("updated", False),
+    ]
+
+
+async def test_rate_limits_over_the_wire(http: aiohttp.ClientSession) -> None:
+    """Twenty writes to one issue go through at once, the next is 429; a reset forgets them."""
+    await ask(http, "PATCH", "/_simulator/knobs", json={"limits": "cloud"})
+    answers = [await call(http, "POST", json=LINK) for _ in range(21)]
+    assert [status for status, _, _ in answers] == [201] + [200] * 19 + [429]
+    assert answers[-1][2].headers["RateLimit-Reason"] == "jira-per-issue-on-write"
+    assert (await ask(http, "POST", "/_simulator/reset"))[0] == 204
+    assert (await ask(http, "POST", json=LINK))[0] == 201
