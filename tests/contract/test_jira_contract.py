@@ -348,12 +348,12 @@ async def outcome(desk: Desk, operation: str, status: int) -> Any:
         case 401:
             desk.server.knobs = Knobs(login=Login.FAILED)
         case 403 if operation.startswith("get"):
-            desk.server.model.linking_enabled = False
+            desk.server.knobs = Knobs(is_linking_enabled=False)
         case 403:
             desk.server.model.denied["PROJ"] = {Permission.LINK}
         case 413:
             await desk.jira.upsert(ISSUE, LINK, "one too many")
-            desk.server.model.max_links = 1
+            desk.server.knobs = Knobs(max_links=1)
     try:
         if status == 400:
             return await BAD_REQUESTS[operation](desk)
