@@ -587,6 +587,15 @@ async def test_lag_of_the_simulator(server: JiraServer) -> None:
         assert (await jira.get("PROJ-1", created.link_id)).global_id == "g"
 
 
+async def test_race_of_the_simulator(server: JiraServer) -> None:
+    """Of a race that was lost to an equal write, the link that stands is found, and not written again."""
+    server.knobs = Knobs(rate_raced=1.0)
+    async with JiraClient(server.url, BASIC, sleep=Sleep()) as jira:
+        written = await jira.upsert("PROJ-1", LINK, "g")
+    assert [link["id"] for link in server.model.links()] == [written.link_id]
+    assert [(entry.action, entry.needless) for entry in server.model.history] == [("created", False)]
+
+
 # --- what the limits say -------------------------------------------------------------------
 
 
