@@ -16,14 +16,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Flag, auto
 from functools import partial
+from pathlib import Path
 
 from aiohttp import web
 
-from bridge.errors import ConfigError, JiraError, KafkaUnavailable, UsageError
+from bridge.errors import ConfigError, JiraError, JiraUnauthorized, KafkaUnavailable, UsageError
 from bridge.ingress import Endpoint, make_app
 from bridge.intake import Intake
-from bridge.jira.auth import Anonymous, Auth, Basic, Bearer, OAuth
+from bridge.jira.auth import Anonymous, Auth, Basic, Bearer
 from bridge.jira.client import JiraClient
+from bridge.jira.oauth import OAuth
+from bridge.jira.session import Login
 from bridge.jira.token_file import RefreshTokenFile
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
@@ -156,7 +159,7 @@ class Service:
         settings = self.settings
         ledger = SqliteLedger(settings.ledger.path)
         stack.push_async_callback(ledger.close)
-        sites = {name: await stack.enter_async_context(jira(site)) for name, site in settings.sites.items()}
+        sites = {name: await stack.enter_async_context(client) for name, client in jiras(settings).items()}
         stopping = asyncio.Event()
         writer = Writer(
             ledger=ledger,
@@ -338,18 +341,55 @@ def mapped_sites(settings: Settings) -> list[mapped.Site]:
     ]
 
 
-def jira(site: Site, *, attempts: int = 1) -> JiraClient:
-    """The client of one site; the writer's makes one attempt, since it decides anew after each.
+def jiras(settings: Settings) -> dict[str, JiraClient]:
+    """The writer's client of each site; sites that have one refresh token share one login.
 
-    Raises ConfigError for a token that cannot be sent.
+    Each makes one attempt, since the writer decides anew after each. Raises ConfigError, with the
+    site's name, for credentials that cannot be sent.
     """
+    logins: dict[Path | str, Login] = {}
+    clients = {}
+    for name, site in settings.sites.items():
+        try:
+            login = logins.setdefault(_refresh_token_file(site) or name, Login(_auth(site)))
+        except ConfigError as error:
+            raise ConfigError(f"sites.{name}.auth: {error}") from None
+        clients[name] = jira(site, login, attempts=1)
+    return clients
+
+
+def jira(
+    site: Site,
+    login: Login | None = None,
+    *,
+    attempts: int = 4,
+    on_wait: Callable[[JiraError, float], None] | None = None,
+) -> JiraClient:
+    """The client of one site. Raises ConfigError for credentials that cannot be sent."""
     return JiraClient(
         site.address,
-        _auth(site),
+        login or _auth(site),
         api_version=site.api_version,
         attempts=attempts,
         max_connections=site.max_in_flight,
+        on_wait=on_wait,
     )
+
+
+def check_jira(settings: Settings) -> None:
+    """See that each site's credentials can be sent, and its refresh token be renewed. Raises ConfigError."""
+    jiras(settings)
+    for name, site in settings.sites.items():
+        try:
+            if file := _refresh_token_file(site):
+                RefreshTokenFile(file).check()
+        except JiraUnauthorized as error:
+            raise ConfigError(f"sites.{name}.auth.oauth.refresh_token_file: {error}") from None
+
+
+def _refresh_token_file(site: Site) -> Path | None:
+    file = site.auth.oauth.refresh_token_file if site.auth.oauth else None
+    return file.resolve() if file else None
 
 
 def _auth(site: Site) -> Auth:
@@ -359,7 +399,7 @@ def _auth(site: Site) -> Auth:
     if auth.bearer:
         return Bearer(auth.bearer.token.get_secret_value())
     if auth.oauth:
-        file = auth.oauth.refresh_token_file
+        file = _refresh_token_file(site)
         return OAuth(
             auth.oauth.client_id,
             auth.oauth.client_secret.get_secret_value(),

@@ -27,7 +27,9 @@ class Wire:
         self.script = script
         self.requests: list[bytes] = []
         self.connections = 0
+        self.most_open = 0
         self.arrived = asyncio.Event()
+        self._open = 0
         self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Self:
@@ -43,6 +45,8 @@ class Wire:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._open += 1
+        self.most_open = max(self.most_open, self._open)
         self._writers.append(writer)
         try:
             while request := await _read(reader):
@@ -56,6 +60,7 @@ class Wire:
                     await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
+        self._open -= 1
         writer.close()
 
     def headers(self, number: int = 0) -> dict[bytes, bytes]:

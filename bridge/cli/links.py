@@ -138,7 +138,7 @@ def _ask(
     settings = options.settings(config, sites__default__url=jira, sites__default__auth=jira_auth)
 
     async def run() -> T:
-        async with client_of(settings.sites[_site(settings, site)], attempts=4) as client:
+        async with client_of(settings.sites[_site(settings, site)], on_wait=_tell_wait) as client:
             return await operation(client)
 
     try:
@@ -147,8 +147,13 @@ def _ask(
         # Said here, since the advice that goes with it is for a bridge that goes on by itself.
         if error.status is None and isinstance(error, JiraBadRequest):
             raise UsageError(str(error)) from None
-        err.print(f"error ({error.code}): {error}", style="red", markup=False)
+        again = f"; it may be asked again in {error.retry_after:.0f} s" if error.retry_after else ""
+        err.print(f"error ({error.code}): {error}{again}", style="red", markup=False)
         raise typer.Exit(FAILED if isinstance(error, JiraNotFound) else STOPPED) from None
+
+
+def _tell_wait(error: JiraError, seconds: float) -> None:
+    err.print(f"{error}; again in {seconds:.0f} s", style="yellow", markup=False)
 
 
 def _site(settings: Settings, name: str | None) -> str:

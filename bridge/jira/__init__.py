@@ -1,6 +1,9 @@
 """Jira: the protocol of remote links and its client, which can be used without the bridge."""
 
 from bridge.errors import (
+    Applied,
+    BridgeError,
+    ConfigError,
     JiraAnswerLost,
     JiraBadRequest,
     JiraError,
@@ -14,10 +17,14 @@ from bridge.errors import (
     JiraUnauthorized,
     JiraUnavailable,
     JiraUnreachable,
+    Scope,
 )
-from bridge.jira.auth import Anonymous, Auth, Basic, Bearer, OAuth, RefreshTokens
+from bridge.jira.auth import Anonymous, Auth, Basic, Bearer, Flow, TokenRequest
 from bridge.jira.client import JiraClient
+from bridge.jira.oauth import OAuth, RefreshTokens
+from bridge.jira.session import Login
 from bridge.jira.token_file import RefreshTokenFile
+from bridge.jira.wire import HttpAnswer, HttpRequest
 from bridge.model import (
     Application,
     Bucket,
@@ -34,11 +41,17 @@ from bridge.model import (
 __all__ = [
     "Anonymous",
     "Application",
+    "Applied",
     "Auth",
     "Basic",
     "Bearer",
+    "BridgeError",
     "Bucket",
     "Budget",
+    "ConfigError",
+    "Flow",
+    "HttpAnswer",
+    "HttpRequest",
     "Icon",
     "JiraAnswerLost",
     "JiraBadRequest",
@@ -55,12 +68,15 @@ __all__ = [
     "JiraUnavailable",
     "JiraUnreachable",
     "Link",
+    "Login",
     "OAuth",
     "RefreshTokenFile",
     "RefreshTokens",
     "RemoteLink",
     "RemoteObject",
+    "Scope",
     "Status",
     "StatusIcon",
+    "TokenRequest",
     "Written",
 ]

@@ -21,6 +21,7 @@ from bridge.errors import (
     JiraAnswerLost,
     JiraBadRequest,
     JiraError,
+    JiraForeignAnswer,
     JiraNotFound,
     JiraRateLimited,
     JiraUnavailable,
@@ -28,7 +29,7 @@ from bridge.errors import (
 )
 from bridge.jira import protocol
 from bridge.jira.auth import Auth
-from bridge.jira.session import Session
+from bridge.jira.session import Login, Session
 from bridge.jira.transport import AnswerLost, NeverLeft, Transport
 from bridge.jira.wire import HttpRequest
 from bridge.model import Budget, Link, RemoteLink, Written
@@ -57,34 +58,43 @@ class JiraClient:
     def __init__(
         self,
         url: str,
-        auth: Auth,
+        auth: Auth | Login,
         *,
         api_version: str = "2",
         timeout: float = 30.0,
         attempts: int = 4,
+        max_wait: float = 30.0,
         max_connections: int = 16,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_wait: Callable[[JiraError, float], None] | None = None,
     ) -> None:
         """Connects to nothing yet.
 
         Args:
             url: the site's address, with its context path if it has one, or the gateway's
                 (`https://api.atlassian.com/ex/jira/CLOUD_ID`).
-            auth: who we are.
+            auth: who we are; a `Login` is one that several clients share.
             api_version: of Jira's REST API, `2` or `3`.
             timeout: seconds for one attempt, connecting and reading included.
             attempts: how often one operation is tried; 1 leaves trying again to the caller.
-            max_connections: connections that may be open at once.
+            max_wait: seconds; where Jira asks for a longer wait, its error is raised at once.
+            max_connections: requests to Jira that may be under way at once; others wait their turn.
             sleep: what waits between attempts.
+            on_wait: told of each wait between attempts: the error, and the seconds.
 
         Raises:
-            ConfigError: `url` is no http or https address, or has a user in it.
+            ConfigError: `url` is no http or https address, or has a user in it; or another
+                argument is out of its bounds.
         """
         self._url = _checked(url)
+        _check(api_version, timeout, attempts, max_connections)
         self._version = api_version
         self._attempts = attempts
+        self._max_wait = max_wait
         self._sleep = sleep
-        self._session = Session(auth, Transport(timeout, max_connections))
+        self._on_wait = on_wait
+        login = auth if isinstance(auth, Login) else Login(auth)
+        self._session = Session(login, Transport(timeout), max_connections)
         self._created: dict[int, float] = {}
 
     @property
@@ -229,10 +239,29 @@ class JiraClient:
             sleep=self._sleep,
             stop=stop_after_attempt(self._attempts),
             wait=_wait,
-            retry=lambda state: _is_worth_repeating(request, state),
+            retry=lambda state: self._is_worth_repeating(request, _failure(state)),
+            before_sleep=self._tell_wait,
             reraise=True,
         )
         return await attempts(self._send, request)
+
+    def _is_worth_repeating(self, request: protocol.Request[T], error: BaseException | None) -> bool:
+        """Whether a further attempt may fare better, and does no harm if the last one took effect."""
+        if isinstance(error, JiraError) and (error.retry_after or 0.0) > self._max_wait:
+            return False
+        match error:
+            case JiraForeignAnswer(status=int(status)) if status < 500:  # noqa: PLR2004
+                return False  # what stands between us and Jira says the same again
+            case JiraRateLimited() | JiraUnreachable():
+                return True
+            case JiraUnavailable() | JiraAnswerLost():
+                return request.is_repeatable
+        return False
+
+    def _tell_wait(self, state: RetryCallState) -> None:
+        error = _failure(state)
+        if self._on_wait and isinstance(error, JiraError):
+            self._on_wait(error, state.upcoming_sleep)
 
     async def _after_collision(
         self, request: protocol.Request[Written], issue: str, link: Link, global_id: str
@@ -275,7 +304,10 @@ class JiraClient:
         except AnswerLost as error:
             text = f"{asked}: no whole answer ({error})"
             raise JiraAnswerLost(text, issue=asked.issue, operation=asked.operation) from None
-        return protocol.decipher(request, answer.status, answer.headers, answer.body, time.time())
+        except JiraError as error:  # no token
+            error.issue, error.operation = asked.issue, asked.operation
+            raise
+        return protocol.decipher(request, answer, time.time())
 
 
 def _checked(url: str) -> str:
@@ -290,14 +322,13 @@ def _checked(url: str) -> str:
     return str(parsed).rstrip("/")
 
 
-def _is_worth_repeating(request: protocol.Request[T], state: RetryCallState) -> bool:
-    """Whether a further attempt may fare better, and does no harm if the last one took effect."""
-    match _failure(state):
-        case JiraRateLimited() | JiraUnreachable():
-            return True
-        case JiraUnavailable() | JiraAnswerLost():
-            return request.is_repeatable
-    return False
+def _check(api_version: str, timeout: float, attempts: int, max_connections: int) -> None:
+    if api_version not in {"2", "3"}:
+        raise ConfigError("Jira's API version: expected 2 or 3, as text")
+    if not timeout > 0 or attempts < 1 or max_connections < 1:
+        raise ConfigError(
+            "Jira's client: expected a timeout above 0, and at least one attempt and connection"
+        )
 
 
 def _wait(state: RetryCallState) -> float:

@@ -45,7 +45,7 @@ def budget(headers: Mapping[str, str]) -> Budget:
     names = ("limit", "remaining", "fillrate", "interval-seconds")
     match [_number(headers.get(f"x-ratelimit-{name}", "")) for name in names]:
         case [int(limit), int(remaining), int(fill), int(seconds)] if fill and seconds and remaining <= limit:
-            return Budget(is_near, Bucket(limit, remaining, fill, float(seconds)))
+            return Budget(is_near, Bucket(limit, remaining, fill, min(float(seconds), LONGEST_WAIT)))
     return Budget(is_near)
 
 

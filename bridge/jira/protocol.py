@@ -10,7 +10,7 @@ link, the other all links.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
@@ -66,10 +66,9 @@ def upsert(version: str, issue: str, link: Link, global_id: str | None) -> Reque
         The request; its value tells the link's id and whether it is new.
 
     Raises:
-        JiraBadRequest: `issue` is neither key nor id.
+        JiraBadRequest: `issue` is neither key nor id, or a text is no Unicode.
     """
     asked = Asked("createOrUpdateRemoteIssueLink", issue, global_id)
-    content = RemoteIssueLinkRequest.of(link, global_id)
 
     def read(status: int, document: Any) -> Written:  # noqa: ANN401 - JSON
         answer = RemoteIssueLinkIdentifies.model_validate(document)
@@ -81,8 +80,8 @@ def upsert(version: str, issue: str, link: Link, global_id: str | None) -> Reque
         _path(version, asked),
         frozenset({200, _CREATED}),
         read,
-        content.json_bytes,
-        is_repeatable=content.globalId is not None,
+        _body(asked, link, global_id),
+        is_repeatable=bool(global_id),
     )
 
 
@@ -125,11 +124,19 @@ def get_by_global_id(version: str, issue: str, global_id: str) -> Request[Remote
         The request; its value is the link.
 
     Raises:
-        JiraBadRequest: `issue` is neither key nor id.
+        JiraBadRequest: `issue` is neither key nor id, or the globalId is no Unicode.
     """
     asked = Asked("getRemoteIssueLinks", issue, global_id)
-    path = _path(version, asked) + _query(global_id)
-    return Request(asked, "GET", path, frozenset({200}), _link_of(issue))
+    path = _path(version, asked) + _query(asked, global_id)
+
+    def read(_status: int, document: Any) -> RemoteLink:  # noqa: ANN401 - JSON
+        found = _remote_link(document, issue)
+        # Databases that Jira runs on may compare without case.
+        if found.global_id is None or found.global_id.casefold() != global_id.casefold():
+            raise ValueError("expected the link of that globalId")
+        return found
+
+    return Request(asked, "GET", path, frozenset({200}), read)
 
 
 def delete_by_global_id(version: str, issue: str, global_id: str) -> Request[None]:
@@ -146,10 +153,11 @@ def delete_by_global_id(version: str, issue: str, global_id: str) -> Request[Non
         The request; it has no value.
 
     Raises:
-        JiraBadRequest: `issue` is neither key nor id.
+        JiraBadRequest: `issue` is neither key nor id, or the globalId is no Unicode.
     """
     asked = Asked("deleteRemoteIssueLinkByGlobalId", issue, global_id)
-    return Request(asked, "DELETE", _path(version, asked) + _query(global_id), frozenset({204}), _nothing)
+    path = _path(version, asked) + _query(asked, global_id)
+    return Request(asked, "DELETE", path, frozenset({204}), _nothing)
 
 
 def get(version: str, issue: str, link_id: int) -> Request[RemoteLink]:
@@ -170,7 +178,14 @@ def get(version: str, issue: str, link_id: int) -> Request[RemoteLink]:
     """
     asked = Asked("getRemoteIssueLinkById", issue, link_id)
     path = f"{_path(version, asked)}/{link_id:d}"
-    return Request(asked, "GET", path, frozenset({200}), _link_of(issue))
+
+    def read(_status: int, document: Any) -> RemoteLink:  # noqa: ANN401 - JSON
+        found = _remote_link(document, issue)
+        if found.id != link_id:
+            raise ValueError("expected the link of that id")
+        return found
+
+    return Request(asked, "GET", path, frozenset({200}), read)
 
 
 def update(version: str, issue: str, link_id: int, link: Link, global_id: str | None) -> Request[None]:
@@ -189,12 +204,11 @@ def update(version: str, issue: str, link_id: int, link: Link, global_id: str | 
         The request; it has no value.
 
     Raises:
-        JiraBadRequest: `issue` is neither key nor id.
+        JiraBadRequest: `issue` is neither key nor id, or a text is no Unicode.
     """
     asked = Asked("updateRemoteIssueLink", issue, link_id)
     path = f"{_path(version, asked)}/{link_id:d}"
-    body = RemoteIssueLinkRequest.of(link, global_id).json_bytes
-    return Request(asked, "PUT", path, frozenset({204}), _nothing, body)
+    return Request(asked, "PUT", path, frozenset({204}), _nothing, _body(asked, link, global_id))
 
 
 def delete(version: str, issue: str, link_id: int) -> Request[None]:
@@ -220,27 +234,40 @@ def delete(version: str, issue: str, link_id: int) -> Request[None]:
 def _path(version: str, asked: Asked) -> str:
     """Raises JiraBadRequest for what is no key: pasted, it could lead to another resource."""
     if not _ISSUE.fullmatch(asked.issue):
-        issue = shown(asked.issue)
-        text = f"{issue!r} is neither an issue key nor an issue id"
-        raise JiraBadRequest(f"Not sent: {text}.", issue=issue, operation=asked.operation, messages=(text,))
+        raise _not_sent(asked, f"{shown(asked.issue)!r} is neither an issue key nor an issue id")
     return f"/rest/api/{version}/issue/{asked.issue}/remotelink"
 
 
-def _query(global_id: str) -> str:
-    return "?globalId=" + quote(global_id, safe="")
+def _query(asked: Asked, global_id: str) -> str:
+    """Raises JiraBadRequest for half a character (a lone surrogate), as `_body` does: no encoding has it."""
+    try:
+        return "?globalId=" + quote(global_id, safe="")
+    except UnicodeEncodeError:
+        raise _not_sent(asked, "the globalId is not Unicode text") from None
+
+
+def _body(asked: Asked, link: Link, global_id: str | None) -> bytes:
+    try:
+        return RemoteIssueLinkRequest.of(link, global_id).json_bytes
+    except orjson.JSONEncodeError:
+        raise _not_sent(asked, "the link or its globalId is not Unicode text") from None
+
+
+def _not_sent(asked: Asked, text: str) -> JiraBadRequest:
+    return JiraBadRequest(
+        f"Not sent: {text}.", issue=shown(asked.issue), operation=asked.operation, messages=(text,)
+    )
 
 
 # --- what comes back -----------------------------------------------------------------------
 
 
-def decipher(request: Request[T], status: int, headers: Mapping[str, str], body: bytes, now: float) -> T:
+def decipher(request: Request[T], answer: HttpAnswer, now: float) -> T:
     """The value that an answer carries.
 
     Args:
         request: what was asked.
-        status: the HTTP status.
-        headers: the answer's, names in any case.
-        body: the whole body.
+        answer: what came back.
         now: seconds since the epoch, for headers that name a moment.
 
     Returns:
@@ -249,17 +276,12 @@ def decipher(request: Request[T], status: int, headers: Mapping[str, str], body:
     Raises:
         JiraError: whatever else the answer says, as the type that stands for it.
     """
-    answer = HttpAnswer(status, {name.lower(): value for name, value in headers.items()}, body)
-    if status in request.statuses and is_json(answer):
+    if answer.status in request.statuses and is_json(answer):
         try:
-            return request.read(status, orjson.loads(body) if body else None)
+            return request.read(answer.status, orjson.loads(answer.body) if answer.body else None)
         except (ValueError, TypeError):  # pydantic's and orjson's errors are ValueErrors
             pass
     raise refusal(request.asked, answer, now)
-
-
-def _link_of(issue: str) -> Callable[[int, Any], RemoteLink]:
-    return lambda _status, document: _remote_link(document, issue)
 
 
 def _remote_link(document: Any, asked: str) -> RemoteLink:  # noqa: ANN401 - JSON

@@ -40,8 +40,10 @@ _KINDS: Final[dict[int, type[JiraError]]] = {
     425: JiraUnavailable,
     429: JiraRateLimited,
 }
-_ANYONES = {401, 407, 429}
+_ANYONES = {401, 407, 408, 425, 429}
 """Statuses that mean the same whoever sends them."""
+_WITHOUT_A_WORD = {400, 415, 422}
+"""Statuses that Jira gives without a body: to the second of two first writes, and for a content type."""
 _TRACE_ID = "ATL-TraceId"
 _REQUEST_ID = "X-AREQUESTID"
 
@@ -138,19 +140,23 @@ def _kind(answer: HttpAnswer, document: Mapping[str, Any] | None) -> type[JiraEr
             return JiraLoginDenied
         if "AUTHENTICATED_FAILED" in reason:
             return JiraUnauthorized
-    if status not in _ANYONES and not _is_jiras(status, document):
+    if status not in _ANYONES and not _is_jiras(answer, document):
         return JiraForeignAnswer
     return _KINDS.get(status, JiraUnavailable if status >= 500 else JiraBadRequest)  # noqa: PLR2004
 
 
-def _is_jiras(status: int, document: Mapping[str, Any] | None) -> bool:
-    """Whether Jira itself refuses: by its collection of errors, or in few words.
+def _is_jiras(answer: HttpAnswer, document: Mapping[str, Any] | None) -> bool:
+    """Whether Jira itself refuses: by its collection of errors, or without a word but with its trace.
 
     A 5xx may have any object: Jira's frameworks have forms of their own for it.
     """
-    if document is None or status < 400:  # noqa: PLR2004
+    if document is None or answer.status < 400:  # noqa: PLR2004
         return False
-    return status >= 500 or not document or not document.keys().isdisjoint(("errorMessages", "errors"))  # noqa: PLR2004
+    if answer.status >= 500 or (answer.status in _WITHOUT_A_WORD and not document):  # noqa: PLR2004
+        return True
+    if not document:
+        return bool(_header(answer, _TRACE_ID) or _header(answer, _REQUEST_ID))
+    return isinstance(document.get("errorMessages"), list) or isinstance(document.get("errors"), dict)
 
 
 def _others_messages(document: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -7,12 +7,22 @@ whole bridge speaks of links.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Final, Self
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from bridge.jira.wire import shown
 from bridge.model import Link
+
+MAX_LINK_ID: Final = 2**63 - 1
+"""Jira counts in 64 bits, and so does the ledger."""
 
 _MOST = 5
 """How many of Jira's reasons are kept; each is cut too."""
@@ -50,12 +60,20 @@ class RemoteIssueLinkRequest(Link):
 class RemoteIssueLinkIdentifies(BaseModel):
     """What a create or an update is answered with."""
 
-    id: int
+    id: int = Field(strict=True, ge=1, le=MAX_LINK_ID)
     self_url: str = Field("", alias="self")
 
 
 class RemoteIssueLink(RemoteIssueLinkIdentifies, RemoteIssueLinkRequest):
-    """A link as Jira gives it."""
+    """A link as Jira gives it. A part that has another form is as if it were missing."""
+
+    @field_validator("object", "application", "relationship", mode="wrap")
+    @classmethod
+    def _or_nothing(cls, value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:  # noqa: ANN401 - any field's
+        try:
+            return read(value)
+        except ValidationError:
+            return cls.model_fields[info.field_name or ""].default
 
 
 class ErrorCollection(BaseModel):

@@ -8,11 +8,17 @@ perhaps took effect.
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
+from urllib.request import getproxies
 
 import aiohttp
 from yarl import URL
 
+from bridge.errors import ConfigError
 from bridge.jira.wire import HttpAnswer, HttpRequest
+
+MAX_BODY_BYTES: Final = 16_000_000
+"""The longest body that is read, unpacked: eight kilobytes for each of the 2,000 links of an issue."""
 
 _CONNECT_SECONDS = 10.0
 _HEADERS = {
@@ -41,22 +47,26 @@ class AnswerLost(Exception):
 class Transport:
     """A pool of connections; open from `open` to `close`."""
 
-    def __init__(self, timeout: float, max_connections: int) -> None:
+    def __init__(self, timeout: float) -> None:
         """Connects to nothing yet.
 
         Args:
             timeout: seconds for one exchange, connecting and reading included.
-            max_connections: connections that may be open at once.
         """
         # To connect ends first, so that what ends in the whole time has perhaps left.
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=min(timeout / 3, _CONNECT_SECONDS))
-        self._max_connections = max_connections
-        self._session: aiohttp.ClientSession
+        self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
-        """Make the pool; a proxy is taken from the environment."""
+        """Make the pool; a proxy is taken from the environment.
+
+        Raises:
+            ConfigError: a variable names a proxy that cannot be one.
+        """
+        _check_proxies()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_connections),
+            # Who sends bounds how much: to wait here for a place would count as time to connect.
+            connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),  # a session cookie could outlive the credentials
             headers=_HEADERS,
             timeout=self._timeout,
@@ -65,7 +75,9 @@ class Transport:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._session.close()
+        session, self._session = self._session, None
+        if session:
+            await session.close()
 
     async def exchange(self, request: HttpRequest) -> HttpAnswer:
         """Send a request and read its answer; a redirect is an answer.
@@ -78,8 +90,12 @@ class Transport:
 
         Raises:
             NeverLeft: the request was surely not seen.
-            AnswerLost: it perhaps was.
+            AnswerLost: it perhaps was, and its answer did not come, or is too long.
+            RuntimeError: the transport is not open.
         """
+        if self._session is None:
+            raise RuntimeError("not open: a JiraClient is used within `async with`")
+        failure: NeverLeft | AnswerLost
         try:
             async with self._session.request(
                 request.method,
@@ -89,14 +105,37 @@ class Transport:
                 allow_redirects=False,
                 middlewares=(partial(_once, request),),
             ) as answer:
-                body = await answer.read()
-        # `from None`: aiohttp's errors hold the request with its credentials.
+                body = await _body(answer)
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                return HttpAnswer(answer.status, headers, body)
         except _NEVER_LEFT as error:
-            raise NeverLeft(_said(error)) from None
+            failure = NeverLeft(_said(error))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise AnswerLost(_said(error)) from None
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        return HttpAnswer(answer.status, headers, body)
+            failure = AnswerLost(_said(error))
+        # Raised here, since aiohttp's errors hold the request with its credentials.
+        raise failure
+
+
+def _check_proxies() -> None:
+    """See that aiohttp can use the environment's proxies: it would pass over one of https."""
+    for scheme in getproxies().keys() & {"http", "https"}:
+        try:
+            proxy = URL(getproxies()[scheme])
+        except ValueError:
+            proxy = URL()
+        if proxy.scheme != "http" or not proxy.host:
+            raise ConfigError(f"{scheme}_proxy: expected http://[USER:PASSWORD@]HOST[:PORT]")
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    """The body, unpacked piece by piece, so that a small one cannot become huge."""
+    pieces, length = [], 0
+    async for piece in answer.content.iter_any():
+        length += len(piece)
+        if length > MAX_BODY_BYTES:
+            raise aiohttp.ClientConnectionError(f"more than {MAX_BODY_BYTES} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 async def _once(

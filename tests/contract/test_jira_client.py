@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import traceback
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -32,6 +35,7 @@ from bridge.errors import (
 )
 from bridge.jira.auth import Anonymous, Auth, Basic, Bearer
 from bridge.jira.client import JiraClient
+from bridge.jira.transport import MAX_BODY_BYTES
 from bridge.model import Bucket, Budget, Link
 from bridge.simulator.faults import Knobs, Login
 from bridge.simulator.jira_model import JiraModel
@@ -305,18 +309,62 @@ async def test_connection_is_kept() -> None:
 
 
 async def test_connections_are_bounded() -> None:
-    """No more connections than allowed are open, and one that waits in vain for its turn never left."""
+    """No more requests than allowed are under way, and to wait for one's turn is no failure to connect."""
     async with (
-        Wire(HANG) as wire,
-        JiraClient(wire.url, BASIC, attempts=1, timeout=0.6, max_connections=1) as jira,
+        Wire(HANG, HANG, answer(200, b"[]")) as wire,
+        JiraClient(wire.url, BASIC, attempts=1, timeout=0.3, max_connections=1) as jira,
     ):
-        first = asyncio.create_task(jira.list_links("PROJ-1"))
-        await wire.arrived.wait()
-        with pytest.raises(JiraUnreachable):
-            await jira.list_links("PROJ-1")
-        with pytest.raises(JiraAnswerLost):
-            await first
-    assert (len(wire.requests), wire.connections) == (1, 1)
+        asked = (jira.list_links("PROJ-1") for _ in range(5))
+        found = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(each) for each in found] == [JiraAnswerLost, JiraAnswerLost, list, list, list]
+    assert (len(wire.requests), wire.most_open) == (5, 1)
+
+
+async def test_a_client_that_is_not_open() -> None:
+    """Before and after `async with` it is told how a client is used."""
+    jira = JiraClient("https://jira.invalid", BASIC)
+    with pytest.raises(RuntimeError, match="async with"):
+        await jira.list_links("PROJ-1")
+    async with jira:
+        pass
+    with pytest.raises(RuntimeError, match="async with"):
+        await jira.list_links("PROJ-1")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"attempts": 0},
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"max_connections": 0},
+        {"api_version": "4"},
+    ],
+)
+def test_bounds(wrong: dict[str, Any]) -> None:
+    """Arguments with which no request could be sent are refused at once."""
+    with pytest.raises(ConfigError):
+        JiraClient("https://jira.invalid", BASIC, **wrong)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks5://u:s3cret@127.0.0.1:1",
+        "https://u:s3cret@127.0.0.1:1",
+        "127.0.0.1:1",
+        "http://[::1",
+        "http://u:s3cret@host:99999",
+        "http://",
+    ],
+)
+async def test_proxies_that_are_none(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that could not be used is told when the client is opened, and passed over by no request."""
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(ConfigError, match="https_proxy") as caught:
+        async with JiraClient("https://jira.invalid", BASIC):
+            pass
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize(
@@ -350,11 +398,14 @@ def test_urls_that_are_none(url: str) -> None:
         (answer(400, b'{"errors": {"title": "is required"}}'), JiraBadRequest),
         (answer(401), JiraUnauthorized),
         (answer(403, b'{"errorMessages": ["No"]}'), JiraForbidden),
+        (answer(403), JiraForeignAnswer),
+        (answer(404), JiraForeignAnswer),
+        (answer(404, b"", "ATL-TraceId: 1"), JiraNotFound),
         (answer(403, b"<html>", "X-Authentication-Denied-Reason: CAPTCHA_CHALLENGE"), JiraLoginDenied),
         (NO_ISSUE, JiraNotFound),
         (answer(404, b"{}", "X-Seraph-LoginReason: AUTHENTICATED_FAILED"), JiraUnauthorized),
         (answer(404, b"<html>Not found</html>", "Content-Type: text/html"), JiraForeignAnswer),
-        (answer(413, b"{}"), JiraTooManyLinks),
+        (answer(413, b"{}", "X-AREQUESTID: 1"), JiraTooManyLinks),
         (answer(415), JiraBadRequest),
         (answer(422), JiraBadRequest),
         (answer(429), JiraRateLimited),
@@ -434,6 +485,40 @@ async def test_errors_keep_secrets(script: bytes) -> None:
     shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
     assert "s3cret" not in shown
     assert AUTHORIZATION.split()[1] not in shown
+    before = caught.value.__context__
+    while before:
+        assert AUTHORIZATION.split()[1] not in f"{before!r} {vars(before)}"
+        assert not isinstance(before, aiohttp.ClientError)
+        before = before.__context__
+
+
+def _gzipped(length: int) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    pieces = [packer.compress(bytes(1_000_000)) for _ in range(length // 1_000_000)]
+    return b"".join(pieces) + packer.flush()
+
+
+BOMB = answer(404, _gzipped(200_000_000), "Content-Encoding: gzip")
+
+
+@pytest.mark.parametrize("script", [BOMB, answer(404, bytes(MAX_BODY_BYTES + 1))], ids=["packed", "plain"])
+async def test_an_answer_without_end(script: bytes) -> None:
+    """An answer beyond any that Jira gives is not read to its end, nor unpacked, and counts as lost."""
+    async with scripted(script, seconds=30.0) as (jira, _, _):
+        tracemalloc.start()
+        with pytest.raises(JiraAnswerLost, match="more than"):
+            await jira.list_links("PROJ-1")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 3 * MAX_BODY_BYTES
+
+
+async def test_a_packed_answer() -> None:
+    """An answer that is packed and of a length that Jira's have is read."""
+    packed = zlib.compressobj(9, zlib.DEFLATED, 31)
+    body = packed.compress(b"[]" + b" " * 1_000_000) + packed.flush()
+    async with scripted(answer(200, body, "Content-Encoding: gzip")) as (jira, _, _):
+        assert await jira.list_links("PROJ-1") == []
 
 
 # --- trying again --------------------------------------------------------------------------
@@ -451,6 +536,31 @@ async def test_tries_again() -> None:
     assert 5.6 <= third <= 10.4
 
 
+async def test_a_long_wait_is_the_callers() -> None:
+    """A Jira that asks for longer than we would wait is told at once, with how long it asks for."""
+    async with scripted(answer(429, b"", "Retry-After: 31"), attempts=4) as (jira, wire, sleep):
+        with pytest.raises(JiraRateLimited) as caught:
+            await jira.list_links("PROJ-1")
+    assert (caught.value.retry_after, len(wire.requests), sleep.seconds) == (31.0, 1, [])
+
+
+async def test_waits_are_told() -> None:
+    """Who asked is told what is waited for, and for how long."""
+    told: list[tuple[str, float]] = []
+
+    def tell(error: JiraError, seconds: float) -> None:
+        told.append((error.code, seconds))
+
+    sleep = Sleep()
+    async with (
+        Wire(answer(429, b"", "Retry-After: 9"), answer(200, b"[]")) as wire,
+        JiraClient(wire.url, BASIC, sleep=sleep, on_wait=tell) as jira,
+    ):
+        await jira.list_links("PROJ-1")
+    assert told == [("jira_rate_limited", 9.0)]
+    assert sleep.seconds == [9.0]
+
+
 async def test_gives_up() -> None:
     """After so many attempts the last error is raised as it is."""
     async with scripted(answer(503), attempts=9) as (jira, wire, sleep):
@@ -461,7 +571,15 @@ async def test_gives_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "last", [answer(400, b'{"errorMessages": ["No"]}'), answer(401), answer(403), NO_ISSUE]
+    "last",
+    [
+        answer(400, b'{"errorMessages": ["No"]}'),
+        answer(401),
+        answer(403),
+        NO_ISSUE,
+        answer(302, b"", "Location: /login.jsp"),
+        answer(404, b"<html>Not found</html>"),
+    ],
 )
 async def test_rejections_are_final(last: bytes) -> None:
     """What would fail again is not tried again."""
@@ -487,8 +605,10 @@ async def test_create_without_global_id_is_repeated_when_refused() -> None:
     assert len(wire.requests) == 2
 
 
-SAME = answer(200, b'{"id": 7, "object": {"url": "https://example.com/1", "title": "One"}}')
-DIFFERENT = answer(200, b'{"id": 7, "object": {"url": "https://example.com/2", "title": "Two"}}')
+SAME = answer(200, b'{"id": 7, "globalId": "g", "object": {"url": "https://example.com/1", "title": "One"}}')
+DIFFERENT = answer(
+    200, b'{"id": 7, "globalId": "g", "object": {"url": "https://example.com/2", "title": "Two"}}'
+)
 NO_LINK = answer(404, b'{"errorMessages": ["No such link"], "errors": {}}')
 
 

@@ -28,8 +28,9 @@ from bridge.errors import (
     JiraUnauthorized,
 )
 from bridge.jira import protocol
-from bridge.jira.auth import Auth, Basic, Bearer, OAuth
+from bridge.jira.auth import Auth, Basic, Bearer
 from bridge.jira.client import JiraClient
+from bridge.jira.oauth import OAuth
 from bridge.jira.wire import HttpRequest
 from bridge.model import Link, RemoteLink, Written
 from bridge.simulator.faults import Knobs, Login

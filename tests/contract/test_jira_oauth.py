@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,13 @@ import pytest
 from aiohttp import web
 
 from bridge.errors import JiraUnauthorized, JiraUnreachable
-from bridge.jira.auth import OAuth
+from bridge.jira import oauth
 from bridge.jira.client import JiraClient
+from bridge.jira.oauth import OAuth
 from bridge.jira.token_file import RefreshTokenFile
 from bridge.model import Link
 from bridge.service import jira as client_of
+from bridge.service import jiras as clients_of
 from bridge.settings import load
 from tests.brokers import eventually
 from tests.wire import Sleep
@@ -109,12 +113,19 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def aged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens are never too young to be renewed."""
+    monkeypatch.setattr(oauth, "YOUNG_SECONDS", 0.0)
+
+
 def client(atlassian: Atlassian, file: Path | None = None, *, attempts: int = 1) -> JiraClient:
     """A client that knows itself to both, by its own credentials or by a refresh token."""
     auth = OAuth("app", "s3cret", RefreshTokenFile(file) if file else None, f"{atlassian.url}/oauth/token")
     return JiraClient(atlassian.gateway, auth, attempts=attempts, sleep=Sleep())
 
 
+@pytest.mark.usefixtures("aged")
 async def test_one_token_for_all_who_wait(atlassian: Atlassian) -> None:
     """Fifty requests at once ask for one token, and fifty that are refused at once for one more."""
     async with client(atlassian) as jira:
@@ -126,6 +137,7 @@ async def test_one_token_for_all_who_wait(atlassian: Atlassian) -> None:
     assert atlassian.calls.count(("GET", 200)) == 100
 
 
+@pytest.mark.usefixtures("aged")
 async def test_a_refused_write_is_sent_once_more(atlassian: Atlassian) -> None:
     """A POST that a 401 refused did nothing, so that even one attempt sends it with the new token."""
     async with client(atlassian) as jira:
@@ -135,6 +147,7 @@ async def test_a_refused_write_is_sent_once_more(atlassian: Atlassian) -> None:
     assert atlassian.calls == [("GET", 200), ("POST", 401), ("POST", 201)]
 
 
+@pytest.mark.usefixtures("aged")
 async def test_refresh_tokens_go_on_after_a_restart(atlassian: Atlassian, file: Path) -> None:
     """Each client takes up the refresh token that the one before it has left."""
     for _ in range(3):
@@ -174,10 +187,14 @@ async def test_one_failure_for_all_who_wait(atlassian: Atlassian) -> None:
         asked = (jira.list_links("PROJ-1") for _ in range(20))
         failed = await asyncio.gather(*asked, return_exceptions=True)
         assert {type(error) for error in failed} == {JiraUnreachable}
+        assert len({id(error) for error in failed}) == 20
+        told = {(error.issue, error.operation) for error in failed if isinstance(error, JiraUnreachable)}
+        assert told == {("PROJ-1", "getRemoteIssueLinks")}
         assert (len(atlassian.grants), atlassian.calls) == (1, [])
         assert await jira.list_links("PROJ-1") == []
 
 
+@pytest.mark.usefixtures("aged")
 async def test_a_failure_is_not_for_those_who_have_an_answer(atlassian: Atlassian) -> None:
     """What Jira did is told, though no token is to be had when its answer comes."""
     async with client(atlassian) as jira:
@@ -219,6 +236,93 @@ async def test_a_caller_that_gives_up_loses_no_refresh_token(atlassian: Atlassia
             await task
         atlassian.may_answer.set()
     assert RefreshTokenFile(file).read() == "refresh-1"
+
+
+async def test_a_renewal_that_fails_unseen(
+    atlassian: Atlassian, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A failure that comes when its caller has given up is nobody's, and asyncio is told so."""
+    atlassian.may_answer.clear()
+    atlassian.failures = [web.Response(status=503)]
+    async with client(atlassian, file) as jira:
+        task = asyncio.create_task(jira.list_links("PROJ-1"))
+        await atlassian.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        atlassian.may_answer.set()
+    del jira, task
+    gc.collect()
+    assert caplog.records == []
+
+
+async def test_a_scope_that_is_missing(atlassian: Atlassian, file: Path) -> None:
+    """Requests that Jira goes on to refuse ask for no token each."""
+    async with client(atlassian, file) as jira:
+        for _ in range(10):
+            atlassian.access.clear()
+            with suppress(JiraUnauthorized):
+                await jira.list_links("PROJ-1")
+    assert len(atlassian.grants) == 1
+
+
+async def test_no_token_is_used_up_in_vain(atlassian: Atlassian, file: Path) -> None:
+    """Where the next refresh token could not be kept, the one there is is not sent."""
+    blocked = file.with_name(".refresh.next")
+    blocked.mkdir()
+    async with client(atlassian, file) as jira:
+        with pytest.raises(JiraUnauthorized, match="cannot be written"):
+            await jira.list_links("PROJ-1")
+        assert atlassian.grants == []
+        blocked.rmdir()
+        assert await jira.list_links("PROJ-1") == []
+
+
+async def test_tokens_need_no_place(atlassian: Atlassian) -> None:
+    """A token is asked for, though all places are taken by requests to Jira."""
+    auth = OAuth("app", "s3cret", None, f"{atlassian.url}/oauth/token")
+    async with JiraClient(atlassian.gateway, auth, attempts=1, max_connections=1) as jira:
+        atlassian.may_end.clear()
+        written = asyncio.create_task(jira.upsert("PROJ-1", LINK, None))
+        await eventually(lambda: ("POST", 201) in atlassian.calls)
+        auth._token = None
+        listed = asyncio.create_task(jira.list_links("PROJ-1"))
+        await eventually(lambda: len(atlassian.grants) == 2)
+        atlassian.may_end.set()
+        assert ((await written).link_id, await listed) == (7, [])
+
+
+async def test_another_process_renews(atlassian: Atlassian, file: Path) -> None:
+    """Of two processes with one file, the one that came late takes up what the other was given."""
+    async with client(atlassian, file) as one, client(atlassian, file) as other:
+        atlassian.may_answer.clear()
+        late = asyncio.create_task(other.list_links("PROJ-1"))
+        await atlassian.asked.wait()
+        atlassian.failures = [web.json_response({"error": "unauthorized_client"}, status=403)]
+        RefreshTokenFile(file).keep("refresh-next")
+        atlassian.refresh = "refresh-next"
+        atlassian.may_answer.set()
+        assert await late == []
+        assert await one.list_links("PROJ-1") == []
+    asked_with = [grant["refresh_token"] for grant in atlassian.grants]
+    assert asked_with == ["refresh-0", "refresh-next", "refresh-2"]
+
+
+async def test_sites_share_a_refresh_token(atlassian: Atlassian, file: Path) -> None:
+    """Sites that name one file ask for one token between them, even at the same time."""
+    app = {
+        "client_id": "app",
+        "client_secret": "s3cret",
+        "refresh_token_file": str(file),
+        "token_url": f"{atlassian.url}/oauth/token",
+    }
+    site = {"url": atlassian.gateway, "auth": {"oauth": app}}
+    sites = {"a": {**site, "projects": ["AA"]}, "b": {**site, "projects": ["BB"]}}
+    clients = clients_of(load(None, {}, {"sites": sites}))
+    async with clients["a"] as one, clients["b"] as other:
+        found = await asyncio.gather(one.list_links("AA-1"), other.list_links("BB-1"))
+    assert [*found] == [[], []]
+    assert len(atlassian.grants) == 1
 
 
 async def test_as_configured(atlassian: Atlassian, file: Path) -> None:

@@ -9,6 +9,7 @@ import orjson
 
 from bridge.errors import JiraAnswerLost, JiraError, JiraUnreachable
 from bridge.jira import protocol
+from bridge.jira.wire import HttpAnswer
 from bridge.model import Call, CallKind, Deleted, Found, Link, Listed, Replaced
 from bridge.ports import Answer
 from bridge.simulator.jira_model import Entry, JiraModel, Request
@@ -94,5 +95,6 @@ class JiraOracle:
         asked = Request(request.method, issue, link_id.lstrip("/") or None, global_id, request.body, root)
         reply = self.model.answer(asked, 0.0)
         body = b"" if reply.body is None else orjson.dumps(reply.body)
-        headers = {"Content-Type": "application/json", **reply.headers}
-        return protocol.decipher(request, reply.status, headers, body, 0.0)
+        headers = {name.lower(): value for name, value in reply.headers.items()}
+        answer = HttpAnswer(reply.status, {"content-type": "application/json", **headers}, body)
+        return protocol.decipher(request, answer, 0.0)

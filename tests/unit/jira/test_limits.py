@@ -93,6 +93,7 @@ BUCKET = {
         ({"x-ratelimit-nearlimit": "false"}, Budget()),
         (BUCKET, Budget(bucket=Bucket(50, 7, 5, 10.0))),
         ({**BUCKET, "x-ratelimit-remaining": "0"}, Budget(bucket=Bucket(50, 0, 5, 10.0))),
+        ({**BUCKET, "x-ratelimit-interval-seconds": "999999999"}, Budget(bucket=Bucket(50, 7, 5, 3600.0))),
         ({**BUCKET, "x-ratelimit-remaining": "50"}, Budget(bucket=Bucket(50, 50, 5, 10.0))),
         ({**BUCKET, "x-ratelimit-nearlimit": "true"}, Budget(is_near=True, bucket=Bucket(50, 7, 5, 10.0))),
         ({"x-ratelimit-limit": "100", "x-ratelimit-remaining": "0"}, Budget()),

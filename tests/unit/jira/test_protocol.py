@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import pytest
@@ -24,8 +24,10 @@ from bridge.errors import (
     Scope,
 )
 from bridge.jira import protocol
-from bridge.model import Link, RemoteLink, Written
+from bridge.jira.wire import HttpAnswer
+from bridge.model import Link, RemoteLink, RemoteObject, Written
 
+T = TypeVar("T")
 NOW = 1_785_585_600.0  # 2026-08-01T12:00:00Z
 SEED_ID = "system=http://www.mycompany.com/support&id=1"
 SEED_ESCAPED = "system%3Dhttp%3A%2F%2Fwww.mycompany.com%2Fsupport%26id%3D1"
@@ -53,8 +55,16 @@ def failure(
     """What an answer to a request is raised as."""
     asked = request or protocol.upsert("2", "PROJ-1", LINK, "g")
     with pytest.raises(JiraError) as caught:
-        protocol.decipher(asked, status, headers or {}, body, NOW)
+        deciphered(asked, status, body, headers)
     return caught.value
+
+
+def deciphered(
+    request: protocol.Request[T], status: int, body: bytes, headers: Mapping[str, str] | None = None
+) -> T:
+    """What an answer to a request means; headers may have names in any case here."""
+    lower = {name.lower(): value for name, value in (headers or {}).items()}
+    return protocol.decipher(request, HttpAnswer(status, lower, body), NOW)
 
 
 # --- what is sent --------------------------------------------------------------------------
@@ -171,7 +181,7 @@ def test_written(status: int, created: bool) -> None:
     """A POST's answer tells the id, the key in `self`, and whether the link is new."""
     body = orjson.dumps({"id": 10000, "self": SELF, "more": 1})
     request = protocol.upsert("2", "10042", LINK, "g")
-    assert protocol.decipher(request, status, {}, body, NOW) == Written(10000, "PROJ-1", created)
+    assert deciphered(request, status, body) == Written(10000, "PROJ-1", created)
 
 
 def test_found() -> None:
@@ -185,7 +195,7 @@ def test_found() -> None:
         "tomorrow": True,
     }
     request = protocol.get_by_global_id("2", "PROJ-1", "g")
-    found = protocol.decipher(request, 200, {}, orjson.dumps(document), NOW)
+    found = deciphered(request, 200, orjson.dumps(document))
     assert found == RemoteLink(10000, "NEW-9", found.link, "g")
     assert found.link.digest == LINK.digest
 
@@ -195,13 +205,13 @@ def test_self_that_names_no_issue(address: str) -> None:
     """Where `self` names no issue, the link is taken to be of the one that was asked for."""
     body = orjson.dumps({"id": 1, "self": address})
     request = protocol.upsert("2", "PROJ-1", LINK, "g")
-    assert protocol.decipher(request, 200, {}, body, NOW).issue == "PROJ-1"
+    assert deciphered(request, 200, body).issue == "PROJ-1"
 
 
 def test_listed() -> None:
     """A listing gives each link, those without a globalId too."""
     links = [{"id": n, "self": SELF, "object": {"url": "https://a.example", "title": "A"}} for n in (1, 2)]
-    found = protocol.decipher(protocol.list_links("2", "PROJ-1"), 200, {}, orjson.dumps(links), NOW)
+    found = deciphered(protocol.list_links("2", "PROJ-1"), 200, orjson.dumps(links))
     assert [(remote.id, remote.global_id) for remote in found] == [(1, None), (2, None)]
 
 
@@ -210,7 +220,7 @@ def test_listed() -> None:
 )
 def test_nothing(request_: protocol.Request[None]) -> None:
     """204 without a body is success where nothing is given back, whatever its content type."""
-    protocol.decipher(request_, 204, {"Content-Type": "text/html"}, b"", NOW)
+    deciphered(request_, 204, b"", {"Content-Type": "text/html"})
     assert type(failure(200, b"", request=request_)) is JiraForeignAnswer
 
 
@@ -238,12 +248,46 @@ def test_nothing(request_: protocol.Request[None]) -> None:
         (202, JiraForeignAnswer),
     ],
 )
-@pytest.mark.parametrize("body", [b'{"errorMessages":[],"errors":{}}', b"{}", b"", b" \n"])
-def test_status_to_type(status: int, kind: type[JiraError], body: bytes) -> None:
-    """Each status is raised as its own type, with a body or without."""
-    error = failure(status, body)
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b'{"errorMessages":[],"errors":{}}', {}),
+        (b"{}", {"ATL-TraceId": "abc"}),
+        (b"", {"ATL-TraceId": "abc"}),
+        (b" \n", {"X-AREQUESTID": "1x2"}),
+    ],
+)
+def test_status_to_type(status: int, kind: type[JiraError], body: bytes, headers: dict[str, str]) -> None:
+    """Each status is raised as its own type, with a body or without, where it is Jira's."""
+    error = failure(status, body, headers)
     assert type(error) is kind
     assert error.status == status
+
+
+@pytest.mark.parametrize("status", [403, 404, 405, 406, 409, 410, 411, 413, 414, 418, 421, 431, 451])
+@pytest.mark.parametrize("body", [b"", b"{}", b" \n"])
+def test_not_a_word_of_jiras(status: int, body: bytes) -> None:
+    """A refusal without a word and without Jira's trace is a proxy's, and rejects no link."""
+    assert type(failure(status, body)) is JiraForeignAnswer
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, JiraBadRequest),
+        (401, JiraUnauthorized),
+        (407, JiraUnreachable),
+        (408, JiraUnavailable),
+        (415, JiraBadRequest),
+        (422, JiraBadRequest),
+        (425, JiraUnavailable),
+        (429, JiraRateLimited),
+        (503, JiraUnavailable),
+    ],
+)
+def test_not_a_word(status: int, kind: type[JiraError]) -> None:
+    """What means the same whoever says it, and what Jira says without a word, needs no trace."""
+    assert type(failure(status, b"")) is kind
 
 
 @pytest.mark.parametrize(
@@ -256,6 +300,7 @@ def test_status_to_type(status: int, kind: type[JiraError], body: bytes) -> None
         (403, JiraForeignAnswer),
         (404, JiraForeignAnswer),
         (407, JiraUnreachable),
+        (408, JiraUnavailable),
         (413, JiraForeignAnswer),
         (429, JiraRateLimited),
         (502, JiraForeignAnswer),
@@ -366,7 +411,7 @@ def test_scope_mismatch() -> None:
 @pytest.mark.parametrize("body", [b'{"errorMessages":["Too many"],"errors":{}}', b""])
 def test_too_many_links(operation: Callable[[str], protocol.Request[Any]], body: bytes) -> None:
     """The limit of an issue's links is named, to a read and to a write."""
-    error = failure(413, body, request=operation("PROJ-1"))
+    error = failure(413, body, {"ATL-TraceId": "abc"}, operation("PROJ-1"))
     assert type(error) is JiraTooManyLinks
     assert "as many remote links as Jira allows" in str(error)
 
@@ -438,15 +483,104 @@ def test_message_is_short() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"errorMessages":"text","errors":[]}',
-        b'{"errorMessages":null,"errors":null,"message":5}',
         b'{"errorMessages":[1,{}],"errors":{"a":{"b":1}}}',
+        b'{"errorMessages":[1,{}],"errors":[]}',
         b'{"errors":{},"anything":true}',
     ],
 )
 def test_odd_collections(body: bytes) -> None:
     """A reason in an odd form never hides the status."""
     assert type(failure(404, body)) is JiraNotFound
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"errorMessages":"text","errors":[]}',
+        b'{"errorMessages":null,"errors":null,"message":5}',
+        b'{"errors":[{"title":"Not found"}]}',
+    ],
+)
+def test_collections_of_others(body: bytes) -> None:
+    """Reasons in a form that only shares a name with Jira's are not Jira's."""
+    assert type(failure(404, body)) is JiraForeignAnswer
+
+
+@pytest.mark.parametrize("link_id", ["true", "7.0", '"7"', "0", "-1", "9223372036854775808", "null"])
+def test_ids_that_are_none(link_id: str) -> None:
+    """An id is a natural number that Jira and the ledger can hold, in each answer that has one."""
+    body = f'{{"id":{link_id},"object":{{}}}}'.encode()
+    assert type(failure(201, body)) is JiraForeignAnswer
+    assert type(failure(200, body, request=protocol.get("2", "PROJ-1", 1))) is JiraForeignAnswer
+    listing = protocol.list_links("2", "PROJ-1")
+    assert type(failure(200, b"[" + body + b"]", request=listing)) is JiraForeignAnswer
+
+
+def test_the_greatest_id() -> None:
+    """The last number of 64 bits is an id."""
+    body = b'{"id":9223372036854775807,"self":""}'
+    assert deciphered(protocol.upsert("2", "PROJ-1", LINK, "g"), 200, body).link_id == 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    ("part", "body"),
+    [
+        ("object", {"url": "https://example.com/1", "title": "One", "icon": []}),
+        ("object", []),
+        ("application", {"name": 5}),
+        ("relationship", ["a"]),
+    ],
+)
+def test_an_odd_link_among_others(part: str, body: Any) -> None:
+    """What others wrote in another form is as if it were missing, and hides no other link."""
+    links = [{"id": 1, part: body, "globalId": "odd"}, {"id": 2, **LINK.body("g")}]
+    odd, good = deciphered(protocol.list_links("2", "PROJ-1"), 200, orjson.dumps(links))
+    assert (odd.id, odd.global_id, odd.link.digest) == (1, "odd", Link().digest)
+    assert (good.id, good.global_id, good.link.digest) == (2, "g", LINK.digest)
+
+
+@pytest.mark.parametrize(
+    ("request_", "is_asked_for"),
+    [
+        (protocol.get("2", "PROJ-1", 7), True),
+        (protocol.get("2", "PROJ-1", 8), False),
+        (protocol.get_by_global_id("2", "PROJ-1", "system=CI"), True),
+        (protocol.get_by_global_id("2", "PROJ-1", "system=ci"), True),
+        (protocol.get_by_global_id("2", "PROJ-1", "another"), False),
+    ],
+)
+def test_another_link(request_: protocol.Request[RemoteLink], is_asked_for: bool) -> None:
+    """A link that was not asked for is no answer of Jira's, which may compare globalIds without case."""
+    body = orjson.dumps({"id": 7, **LINK.body("system=CI")})
+    if is_asked_for:
+        assert deciphered(request_, 200, body).id == 7
+    else:
+        assert type(failure(200, body, request=request_)) is JiraForeignAnswer
+
+
+def test_a_link_without_the_global_id_that_was_asked_for() -> None:
+    """A link without a globalId is not what was asked for by one."""
+    request = protocol.get_by_global_id("2", "PROJ-1", "g")
+    assert type(failure(200, orjson.dumps({"id": 7, **LINK.body()}), request=request)) is JiraForeignAnswer
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda: protocol.upsert("2", "PROJ-1", LINK, "a\udcff"),
+        lambda: protocol.upsert("2", "PROJ-1", Link(object=RemoteObject(url="u", title="\udcff")), "g"),
+        lambda: protocol.update("2", "PROJ-1", 7, LINK, "a\udcff"),
+        lambda: protocol.update("2", "PROJ-1", 7, Link(relationship="\udcff"), "g"),
+        lambda: protocol.get_by_global_id("2", "PROJ-1", "a\udcff"),
+        lambda: protocol.delete_by_global_id("2", "PROJ-1", "a\udcff"),
+        lambda: protocol.list_links("2", "PROJ-\udcff"),
+    ],
+)
+def test_texts_that_are_not_sent(operation: Callable[[], protocol.Request[Any]]) -> None:
+    """Half a character, which no encoding has, is refused before there is a request."""
+    with pytest.raises(JiraBadRequest, match="Not sent: ") as caught:
+        operation()
+    assert (caught.value.status, str(caught.value).isprintable()) == (None, True)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,20 +20,20 @@ def path(tmp_path: Path) -> Path:
     """A file with the first token, as somebody wrote it by hand."""
     path = tmp_path / "refresh"
     path.write_text(" first\n", "utf-8")
-    path.chmod(0o644)
+    path.chmod(0o640)
     return path
 
 
 def test_next_token_takes_the_place_of_the_first(path: Path) -> None:
-    """The file is exchanged as a whole, and nobody else may read the new one."""
+    """The file is exchanged as a whole, by one of the same mode."""
     file = RefreshTokenFile(path)
     assert file.read() == "first"
     before = path.stat().st_ino
     file.keep("second")
-    assert (path.read_text("utf-8"), file.read()) == ("second\n", "second")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert path.stat().st_ino != before
     assert list(path.parent.iterdir()) == [path]
+    assert (path.read_text("utf-8"), file.read()) == ("second\n", "second")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert path.stat().st_ino != before
 
 
 def test_a_token_put_there_by_hand_is_taken_up(path: Path) -> None:
@@ -49,6 +53,16 @@ def test_a_link_to_the_file_stays(path: Path) -> None:
     assert path.read_text("utf-8") == "second\n"
 
 
+@contextmanager
+def no_more_files(folder: Path) -> Iterator[None]:
+    """For so long the next token cannot be written: what it would be written to is no file."""
+    blocked = folder / ".refresh.next"
+    blocked.unlink(missing_ok=True)
+    blocked.mkdir()
+    yield
+    blocked.rmdir()
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff"])
 def test_no_token(path: Path, content: bytes | None) -> None:
     """A file that is missing, empty or no text is named."""
@@ -62,14 +76,78 @@ def test_no_token(path: Path, content: bytes | None) -> None:
 def test_a_token_that_cannot_be_kept_is_not_lost(path: Path) -> None:
     """Where the folder is gone, the next token is held until it can be written."""
     file = RefreshTokenFile(path)
+    file.read()
     folder = path.parent.rename(path.parent.with_name("elsewhere"))
     with pytest.raises(JiraUnauthorized, match="cannot be written") as caught:
         file.keep("second")
     assert "second" not in str(caught.value)
-    assert file.read() == "second"
+    with pytest.raises(JiraUnauthorized, match="cannot be read"):
+        file.read()
     folder.rename(path.parent)
+    assert file.read() == "second"
     file.keep("third")
-    assert path.read_text("utf-8") == "third\n"
+    assert (path.read_text("utf-8"), file.read()) == ("third\n", "third")
+
+
+def test_a_token_put_there_by_hand_wins_over_one_that_was_not_kept(path: Path) -> None:
+    """Who puts a new token there after a failure need not start anew."""
+    file = RefreshTokenFile(path)
+    file.read()
+    with no_more_files(path.parent), pytest.raises(JiraUnauthorized):
+        file.keep("second")
+    assert file.read() == "second"
+    path.write_text("by hand", "utf-8")
+    assert file.read() == "by hand"
+
+
+def test_no_token_without_room_for_the_next(path: Path) -> None:
+    """A token is not handed out to be used up where its follower could not be written."""
+    file = RefreshTokenFile(path)
+    with no_more_files(path.parent):
+        with pytest.raises(JiraUnauthorized, match="cannot be written"):
+            file.read()
+        with pytest.raises(JiraUnauthorized, match="cannot be written"):
+            file.check()
+    assert file.read() == "first"
+
+
+def test_a_check_leaves_nothing(path: Path) -> None:
+    """To see that a token could be renewed changes neither the file nor its folder."""
+    before = path.stat()
+    RefreshTokenFile(path).check()
+    assert path.stat() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file to another user")
+def test_the_owner_stays(path: Path) -> None:
+    """The file of another user, who may read it, stays that user's and group's."""
+    os.chown(path, 65534, 65533)
+    RefreshTokenFile(path).keep("second")
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (65534, 65533, 0o640)
+
+
+def test_a_folder_that_cannot_be_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File systems that sync no folders (EINVAL) keep the token all the same."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    RefreshTokenFile(path).keep("second")
+    assert path.read_text("utf-8") == "second\n"
+
+
+def test_an_error_holds_no_token(path: Path) -> None:
+    """What a file has that is no text hangs on no error."""
+    path.write_bytes(b"s3cret\xff")
+    with pytest.raises(JiraUnauthorized) as caught:
+        RefreshTokenFile(path).read()
+    assert caught.value.__context__ is None
 
 
 def test_repr_hides(path: Path) -> None:
