@@ -13,7 +13,7 @@ from bridge.cli import options
 from bridge.cli.app import app, out
 from bridge.errors import ConfigError
 from bridge.mapping.examples import failures
-from bridge.service import endpoints, own_mappings, pipeline
+from bridge.service import check_jira, endpoints, own_mappings, pipeline
 from bridge.settings import load
 from bridge.settings import schema as settings_schema
 
@@ -29,6 +29,7 @@ def check(file: File, json: options.Json = False) -> None:
     settings = load(file, os.environ, {})
     pipeline(settings)
     endpoints(settings)
+    check_jira(settings)
     if failed := [line for mapping in own_mappings(settings) for line in failures(mapping)]:
         raise ConfigError("\n".join(failed))
     if json:

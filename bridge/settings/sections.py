@@ -30,6 +30,9 @@ from bridge.settings.layers import Key
 FORMAT = 1
 """The version of the configuration's format that this code reads."""
 
+_LOOPBACK = r"https?://(127\.0\.0\.1|\[::1\]|localhost)(?=[:/]|$)"
+"""Where a simulator may be: what is sent there leaves no machine."""
+
 GATEWAY = "https://api.atlassian.com/ex/jira"
 """Atlassian's gateway to all sites on Jira Cloud; a site's id goes below it."""
 
@@ -81,6 +84,18 @@ def _sqlite(url: str) -> str:
     return url
 
 
+def _whole_site(url: str) -> str:
+    if within := re.search(r"(?<=[^/])/(browse|rest)(/|$)", url):
+        raise ValueError(f"leads into the site; expected its address alone, which ends before {within[0]}")
+    return url
+
+
+def _encrypted(url: str) -> str:
+    if not re.match(rf"https:|{_LOOPBACK}", url):
+        raise ValueError("is not encrypted, and the app's secret is sent there; expected https://…")
+    return url
+
+
 def _distinct(values: list[str]) -> list[str]:
     if len(set(values)) < len(values):
         raise ValueError("names something twice; expected each once")
@@ -93,7 +108,9 @@ Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Project = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]+$")]
 # A pattern and no URL parser: parsers differ on `https://good.example\@evil.example`.
 _URL = r"^https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?$"
-SiteUrl = Annotated[str, StringConstraints(pattern=_URL), AfterValidator(lambda url: url.rstrip("/"))]
+HttpUrl = Annotated[str, StringConstraints(pattern=_URL), AfterValidator(lambda url: url.rstrip("/"))]
+SiteUrl = Annotated[HttpUrl, AfterValidator(_whole_site)]
+TokenUrl = Annotated[HttpUrl, AfterValidator(_encrypted)]
 CloudId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 ApiVersion = Annotated[
@@ -225,7 +242,7 @@ class OAuth(Section):
         None,
         description="file with a refresh token, which is written anew; left out: client credentials",
     )
-    token_url: SiteUrl = Field(
+    token_url: TokenUrl = Field(
         "https://auth.atlassian.com/oauth/token", description="address that gives tokens"
     )
 
@@ -365,7 +382,9 @@ class Site(Section):
             )
             expected = "the site's address" if self.url is None else "expected one of the two"
             raise Contradiction((("url",), wrong.format(expected)))
-        if self.auth.oauth and not re.search(r"/ex/jira/[^/]+$", self.address):
+        if self.auth.oauth and not re.search(
+            rf"^({re.escape(GATEWAY)}|{_LOOPBACK}.*/ex/jira)/[^/]+$", self.address
+        ):
             text = "is taken by Atlassian's gateway only; expected cloud_id in place of url"
             raise Contradiction((("auth", "oauth"), text))
         return self

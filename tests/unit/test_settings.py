@@ -106,6 +106,7 @@ def test_an_environment_of_others_is_ignored(read: Load) -> None:
 # --- errors --------------------------------------------------------------------------------
 
 SITE = "sites:\n  a:\n    url: https://h\n    auth: anonymous\n"
+APP_OF_OAUTH = "{oauth: {client_id: c, client_secret: s}}"
 QUOTES = "expected spaces to indent, and quotes around a text with signs"
 
 MISTAKES = {
@@ -135,6 +136,22 @@ MISTAKES = {
     "sites:\n  a:\n    url: https://h\n    auth:\n      oauth: {client_id: c, client_secret: s}": (
         "bridge.yaml:5: sites.a.auth.oauth: is taken by Atlassian's gateway only; "
         "expected cloud_id in place of url"
+    ),
+    SITE.replace("https://h", "https://other.example/ex/jira/1").replace("anonymous", APP_OF_OAUTH): (
+        "bridge.yaml:4: sites.a.auth.oauth: is taken by Atlassian's gateway only; "
+        "expected cloud_id in place of url"
+    ),
+    "sites:\n  a:\n    url: https://h/browse/PROJ-1\n    auth: anonymous": (
+        "bridge.yaml:3: sites.a.url: leads into the site; "
+        "expected its address alone, which ends before /browse/"
+    ),
+    "sites:\n  a:\n    url: https://h/jira/rest/api/2/\n    auth: anonymous": (
+        "bridge.yaml:3: sites.a.url: leads into the site; "
+        "expected its address alone, which ends before /rest/"
+    ),
+    SITE.replace("anonymous", "{oauth: {client_id: c, client_secret: s, token_url: 'http://h/t'}}"): (
+        "bridge.yaml:4: sites.a.auth.oauth.token_url: is not encrypted, and the app's secret is sent there; "
+        "expected https://…"
     ),
     "sites: {My Site: {url: 'https://h', auth: anonymous}}": (
         "bridge.yaml:1: sites.My Site: is no name; "
@@ -302,6 +319,7 @@ def test_auth_is_written_in_short_or_at_length(read: Load, auth: str, text: str)
     ("where", "address"),
     [
         ("url: 'https://h/jira/'", "https://h/jira"),
+        ("url: 'https://rest/browser'", "https://rest/browser"),
         (
             "cloud_id: 11111111-2222-3333-4444-555555555555",
             "https://api.atlassian.com/ex/jira/11111111-2222-3333-4444-555555555555",
@@ -315,10 +333,15 @@ def test_a_site_is_reached_by_its_address_or_by_its_id(read: Load, where: str, a
 
 @pytest.mark.parametrize(
     "where",
-    ["cloud_id: 11111111-2222-3333-4444-555555555555", "url: 'http://127.0.0.1:8000/ex/jira/local'"],
+    [
+        "cloud_id: 11111111-2222-3333-4444-555555555555",
+        "url: 'https://api.atlassian.com/ex/jira/11111111-2222-3333-4444-555555555555'",
+        "url: 'http://127.0.0.1:8000/ex/jira/local'",
+        "url: 'http://localhost/ex/jira/local'",
+    ],
 )
 def test_an_app_of_oauth_is_known_through_a_gateway(read: Load, where: str) -> None:
-    """A secret and a file with a refresh token make an app, which any gateway's address may take."""
+    """A secret and a refresh token make an app, which Atlassian's gateway takes, or a simulator's here."""
     Path("refresh").write_text("first", "utf-8")
     app = "{client_id: c, client_secret: env:S, refresh_token_file: refresh}"
     oauth = read(f"sites: {{a: {{{where}, auth: {{oauth: {app}}}}}}}", {"S": "s3cret"}).sites["a"].auth.oauth

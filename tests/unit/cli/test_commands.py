@@ -13,6 +13,7 @@ import pytest
 
 from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.jira_server import JiraServer
+from tests.wire import Wire, answer
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "github"
 COMMAND = (sys.executable, "-c", "from bridge.cli import main; main()")
@@ -126,6 +127,56 @@ async def test_the_six_operations_by_hand() -> None:
         gone = await links("delete", "PROJ-1", "--global-id", "a=b&c")
         assert gone.returncode == 1
         assert "jira_not_found" in gone.stderr
+
+
+def test_config_check_tells_of_credentials_that_cannot_be_sent(tmp_path: Path) -> None:
+    """A token that came with half a line break is named by its site, and is not shown."""
+    config = tmp_path / "bridge.yaml"
+    auth = "{bearer: {token: env:TOKEN}}"
+    config.write_text(f"sites: {{main: {{url: 'https://j.example', auth: {auth}}}}}", "utf-8")
+    done = run("config", "check", str(config), TOKEN="hunter2\r")
+    assert done.returncode == 2
+    assert "sites.main.auth: " in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_config_check_tells_of_a_refresh_token_that_cannot_be_renewed(tmp_path: Path) -> None:
+    """A folder in which the next token could not be kept is named before the first one is used up."""
+    (tmp_path / "refresh").write_text("hunter2", "utf-8")
+    config = tmp_path / "bridge.yaml"
+    app = f"{{client_id: c, client_secret: s, refresh_token_file: '{tmp_path}/refresh'}}"
+    site = f"{{cloud_id: 11111111-2222-3333-4444-555555555555, auth: {{oauth: {app}}}}}"
+    config.write_text(f"sites: {{main: {site}}}", "utf-8")
+    assert run("config", "check", str(config)).returncode == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"refresh", "bridge.yaml"}
+    (tmp_path / ".refresh.next").mkdir()
+    done = run("config", "check", str(config))
+    assert done.returncode == 2
+    assert "sites.main.auth.oauth.refresh_token_file: " in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+async def test_a_wait_is_told() -> None:
+    """Who waits at a terminal reads for what, and a page of a proxy's is told at once."""
+    limited = answer(429, b"", "Retry-After: 0.1")
+    async with Wire(limited, answer(404, b"<html>")) as wire:
+        site = ("--jira", wire.url, "--jira-auth", "anonymous")
+        done = await asyncio.to_thread(run, "links", "list", "PROJ-1", *site)
+    assert done.returncode != 0
+    first, second = done.stderr.splitlines()[0], done.stderr.splitlines()[-1]
+    assert "429; again in " in first
+    assert "jira_foreign_answer" in second
+    assert len(wire.requests) == 2
+
+
+async def test_a_long_wait_is_left_to_the_user() -> None:
+    """What Jira asks for beyond half a minute is told and not waited for."""
+    async with Wire(answer(429, b"", "Retry-After: 1800")) as wire:
+        site = ("--jira", wire.url, "--jira-auth", "anonymous")
+        done = await asyncio.to_thread(run, "links", "list", "PROJ-1", *site)
+    assert done.returncode == 3
+    assert "in 1800 s" in done.stderr
+    assert len(wire.requests) == 1
 
 
 @pytest.mark.parametrize(
