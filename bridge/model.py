@@ -101,14 +101,14 @@ class _Part(BaseModel):
 
 
 class Icon(_Part):
-    """A 16x16 picture by its address, with the text shown beside it."""
+    """A 16x16 picture by its address (http or https), with the text shown beside it."""
 
     url16x16: str | None = None
     title: str | None = None
 
 
 class StatusIcon(Icon):
-    """The icon of a status, which may be clicked."""
+    """The icon of a status; `link` is where a click leads (http or https)."""
 
     link: str | None = None
 
@@ -121,14 +121,21 @@ class Status(_Part):
 
 
 class Application(_Part):
-    """The kind of system and the instance that the object lives in; Jira groups links by it."""
+    """The kind of system and the instance that the object lives in; Jira groups links by it.
+
+    Jira takes up to 255 UTF-16 units of each.
+    """
 
     type: str | None = None
     name: str | None = None
 
 
 class RemoteObject(_Part):
-    """The object that the link points to. What others made may lack a url or a title."""
+    """The object that the link points to. What others made may lack a url or a title.
+
+    Jira takes a `url` of http or https with a host, and a `title` of up to 255 UTF-16 units that is not
+    blank.
+    """
 
     url: str = ""
     title: str = ""
@@ -138,7 +145,9 @@ class RemoteObject(_Part):
 
 
 class Link(_Part):
-    """A remote link's content, without its address (issue and globalId).
+    """A remote link's content, without its address (issue and globalId, of up to 255 UTF-16 units).
+
+    Jira takes a `relationship` of up to 255 UTF-16 units.
 
     `normal` and `digest` of what is sent equal those of what Jira gives back, whether it left
     nulls out or wrote `{}` for them. Texts are not judged here, since this also reads links
