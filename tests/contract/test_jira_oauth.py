@@ -194,6 +194,21 @@ async def test_one_failure_for_all_who_wait(atlassian: Atlassian) -> None:
         assert await jira.list_links("PROJ-1") == []
 
 
+async def test_a_failure_is_not_for_those_who_come_later(atlassian: Atlassian) -> None:
+    """Who asks once more after a failure asks the token endpoint, though others still take the failure in."""
+    atlassian.failures = [web.Response(status=503)]
+    async with client(atlassian) as jira:
+
+        async def twice() -> object:
+            with suppress(JiraUnreachable):
+                await jira.list_links("PROJ-1")
+            return await jira.list_links("PROJ-1")
+
+        others = (jira.list_links("PROJ-1") for _ in range(20))
+        found, *_ = await asyncio.gather(twice(), *others, return_exceptions=True)
+    assert (found, len(atlassian.grants)) == ([], 2)
+
+
 @pytest.mark.usefixtures("aged")
 async def test_a_failure_is_not_for_those_who_have_an_answer(atlassian: Atlassian) -> None:
     """What Jira did is told, though no token is to be had when its answer comes."""
@@ -251,9 +266,10 @@ async def test_a_renewal_that_fails_unseen(
         with pytest.raises(asyncio.CancelledError):
             await task
         atlassian.may_answer.set()
-    del jira, task
-    gc.collect()
-    assert caplog.records == []
+        with pytest.raises(JiraUnreachable):
+            await jira.list_links("PROJ-1")
+        gc.collect()
+        assert caplog.records == []
 
 
 async def test_a_scope_that_is_missing(atlassian: Atlassian, file: Path) -> None:

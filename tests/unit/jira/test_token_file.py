@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from bridge.errors import JiraUnauthorized
 from bridge.jira.token_file import RefreshTokenFile
@@ -153,3 +156,62 @@ def test_an_error_holds_no_token(path: Path) -> None:
 def test_repr_hides(path: Path) -> None:
     """A log may show where the token stands, and not the token."""
     assert "first" not in repr(RefreshTokenFile(path))
+
+
+class Renewals(RuleBasedStateMachine):
+    """Through renewals that cannot be kept and tokens put there, the newest good token is the one used."""
+
+    def __init__(self) -> None:
+        """The first token is put there."""
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "refresh"
+        self.number = 0
+        self.put()
+        self.file = RefreshTokenFile(self.path)
+
+    def teardown(self) -> None:
+        """Leave nothing."""
+        self.folder.cleanup()
+
+    def _next(self) -> str:
+        self.number += 1
+        return f"token-{self.number}"
+
+    @rule()
+    def put(self) -> None:
+        """Somebody writes a token by hand."""
+        self.good = self._next()
+        self.path.write_text(f"{self.good}\n", "utf-8")
+
+    @rule()
+    def renew(self) -> None:
+        """The good token is used up, and the next one kept."""
+        assert self.file.read() == self.good
+        self.good = self._next()
+        self.file.keep(self.good)
+        assert self.path.read_text("utf-8") == f"{self.good}\n"
+
+    @rule()
+    def fail_to_keep(self) -> None:
+        """The good token is used up, and then the next one cannot be written."""
+        assert self.file.read() == self.good
+        self.good = self._next()
+        with no_more_files(self.path.parent), pytest.raises(JiraUnauthorized):
+            self.file.keep(self.good)
+
+    @rule()
+    def fail_to_read(self) -> None:
+        """No token is given out where the next one could not be written."""
+        with no_more_files(self.path.parent), pytest.raises(JiraUnauthorized):
+            self.file.read()
+
+    @precondition(lambda self: self.path.read_text("utf-8").strip() == self.good)
+    @rule()
+    def start_anew(self) -> None:
+        """A process that has nothing left to keep ends, and another starts."""
+        self.file = RefreshTokenFile(self.path)
+
+
+TestRenewals = Renewals.TestCase
+TestRenewals.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
