@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from bridge.errors import JiraError
 from bridge.model import (
     Budget,
     Call,
+    CallKind,
     Change,
     Deleted,
     Entry,
@@ -193,8 +194,13 @@ class Ledger(Protocol):
         """
         ...
 
-    async def turn(self, settled: Sequence[Settled], starting: Iterable[LinkKey], now: float) -> Turn:
-        """Take in answers, and mark the rows that are about to be called as unsure."""
+    async def turn(
+        self, settled: Sequence[Settled], starting: Mapping[LinkKey, CallKind], now: float
+    ) -> Turn:
+        """Take in answers, and mark the rows that are about to be called as unsure.
+
+        `starting` has the kind of the call that was reserved for each; see `Batch.start`.
+        """
         ...
 
     async def pending(self) -> list[Row]:

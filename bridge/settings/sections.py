@@ -101,8 +101,8 @@ ApiVersion = Annotated[
     BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
     WithJsonSchema({"enum": [2, 3, "2", "3"]}),
 ]
-Rate = Annotated[float, Field(gt=0, lt=math.inf, description="requests a second")]
-Window = tuple[Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0, lt=math.inf)]]
+Rate = Annotated[float, Field(gt=0, le=100_000, description="requests a second")]
+Window = tuple[Annotated[int, Field(ge=1, le=100_000)], Annotated[float, Field(gt=0, le=86_400)]]
 
 
 # --- the sections --------------------------------------------------------------------------
