@@ -45,7 +45,7 @@ class JiraServer:
     Args:
         model: the Jira behind it.
         port: to listen on; 0 takes a free one.
-        auth: EMAIL:TOKEN that is accepted as Basic, and its TOKEN as Bearer.
+        auth: EMAIL:TOKEN that is accepted as Basic, and but for a Cloud site's own URL as Bearer.
         host: the address to listen on.
         seed: of the faults' chance.
         users: more users, by name.
@@ -140,6 +140,7 @@ class JiraServer:
             f"http://{host}" if host and host.isascii() else self.url,
             headers.get("Authorization"),
             headers.get("Content-Type", ""),
+            accept=headers.get("Accept", ""),
         )
 
     async def _answer(self, request: web.BaseRequest, turn: Turn) -> Answer | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -147,7 +148,9 @@ class Simulation:
         """The answer with the names under which Atlassian's support would find it."""
         id_, trace = turn.throw.request_id, turn.throw.trace
         if self.knobs.deployment is Deployment.CLOUD:
-            return reply.adding({"ATL-TraceId": trace, "ATL-Request-Id": id_, "X-AREQUESTID": id_})
+            return reply.adding(
+                {"ATL-TraceId": trace, "ATL-Request-Id": str(UUID(trace)), "X-AREQUESTID": id_}
+            )
         minute, number = int(id_[:4], 16) % 1440, int(id_[4:10], 16)
         return reply.adding({"X-AREQUESTID": f"{minute}x{number}x1"})
 

@@ -19,7 +19,7 @@ import pytest
 from yarl import URL
 
 from bridge.simulator import jira_server, simulation
-from bridge.simulator.faults import Knobs
+from bridge.simulator.faults import Deployment, Knobs
 from bridge.simulator.jira_model import JiraModel, Permission
 from bridge.simulator.jira_server import JiraServer
 from bridge.simulator.users import ANONYMOUS, User
@@ -133,11 +133,8 @@ async def test_the_content_type_must_be_json(server: JiraServer, http: aiohttp.C
     ("authorization", "status", "reason"),
     [
         (AUTH["Authorization"], 200, None),
-        ("Bearer demo", 200, None),
-        ("bearer demo", 200, None),
+        ("Bearer demo", 403, None),
         (None, 401, None),
-        ("Bearer other", 401, "AUTHENTICATED_FAILED"),
-        ("Bearer ", 401, "AUTHENTICATED_FAILED"),
         ("Digest demo", 401, "AUTHENTICATED_FAILED"),
         ("Basic \N{SNOWMAN}", 401, "AUTHENTICATED_FAILED"),
         (f"Basic {b64encode(b'demo@example.com:Demo').decode()}", 401, "AUTHENTICATED_FAILED"),
@@ -147,10 +144,27 @@ async def test_the_content_type_must_be_json(server: JiraServer, http: aiohttp.C
 async def test_credentials(
     server: JiraServer, path: str, authorization: str | None, status: int, reason: str | None
 ) -> None:
-    """Basic with e-mail and token, or Bearer with the token; what fails says so in a header."""
+    """On Cloud they are Basic with e-mail and token; what fails says so in a header."""
     headers = {} if authorization is None else {"Authorization": authorization}
     async with aiohttp.ClientSession(server.url) as session:
         got, _, answer = await call(session, "GET", path, headers=headers)
+    assert (got, answer.headers.get("X-Seraph-LoginReason")) == (status, reason)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status", "reason"),
+    [
+        ("Bearer demo", 200, "OK"),
+        ("bearer demo", 200, "OK"),
+        ("Bearer other", 401, "AUTHENTICATED_FAILED"),
+        ("Bearer ", 401, "AUTHENTICATED_FAILED"),
+    ],
+)
+async def test_bearers_of_tokens(server: JiraServer, authorization: str, status: int, reason: str) -> None:
+    """Data Center takes a personal access token."""
+    server.knobs.deployment = Deployment.SERVER
+    async with aiohttp.ClientSession(server.url, headers={"Authorization": authorization}) as session:
+        got, _, answer = await call(session, "GET")
     assert (got, answer.headers.get("X-Seraph-LoginReason")) == (status, reason)
 
 
@@ -158,7 +172,7 @@ async def test_credentials_that_are_no_text(server: JiraServer) -> None:
     """Bytes that are not UTF-8 are wrong credentials like others."""
     url = urlsplit(server.url)
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
-    head = f"GET {LINKS} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer "
+    head = f"GET {LINKS} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Basic "
     writer.write(head.encode() + b"\xff\xfe\r\n\r\n")
     answer = await reader.read()
     writer.close()
@@ -175,7 +189,7 @@ async def test_anonymous_requests_may_be_allowed() -> None:
         aiohttp.ClientSession(server.url) as session,
     ):
         assert (await ask(session, "POST", json=LINK))[0] == 201
-        assert (await ask(session, "GET", headers={"Authorization": "Bearer x"}))[0] == 401
+        assert (await ask(session, "GET", headers={"Authorization": "Basic x"}))[0] == 401
         assert (await ask(session, "GET", "/rest/api/3/myself"))[0] == 401
 
 
