@@ -16,12 +16,16 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from yarl import URL
 
 from bridge.simulator import jira_server, simulation
+from bridge.simulator.admin import Admin
 from bridge.simulator.faults import Deployment, Knobs
 from bridge.simulator.jira_model import JiraModel, Permission
 from bridge.simulator.jira_server import JiraServer
+from bridge.simulator.simulation import Simulation
 from bridge.simulator.users import ANONYMOUS, User
 
 AUTH = {"Authorization": f"Basic {b64encode(b'demo@example.com:demo').decode()}"}
@@ -222,6 +226,21 @@ def request(method: str, path: str = LINKS, *headers: str, body: bytes = b"") ->
 
 
 BODY = orjson.dumps(LINK)
+ADMIN_PATHS = sorted(
+    {f"/_simulator/{path.replace('*', 'X-1')}" for _, path in Admin(Simulation(JiraModel())).paths}
+)
+ODD_HEADERS = [
+    "Content-Encoding: gzip",
+    "Content-Encoding: br",
+    "Expect: 100-continue",
+    "Expect: nothing",
+    "Accept: text/html",
+    "Accept:",
+    "Range: bytes=0-1",
+    "Upgrade: websocket",
+    "Cookie: a=\x7f",
+]
+"""Such as clients of Jira have no reason to send."""
 
 
 async def test_a_connection_is_kept_and_may_be_filled_ahead(server: JiraServer) -> None:
@@ -259,6 +278,34 @@ async def test_a_body_may_be_compressed(http: aiohttp.ClientSession) -> None:
     """What gzip did is undone, and what it holds is read."""
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     assert (await ask(http, "POST", data=gzip.compress(BODY), headers=headers))[0] == 201
+
+
+@pytest.mark.parametrize("path", [LINKS, "/_simulator/knobs"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+async def test_a_body_in_another_encoding_is_refused(
+    http: aiohttp.ClientSession, path: str, encoding: str
+) -> None:
+    """What cannot be undone is 400, and no error of the server's."""
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    method = "POST" if path == LINKS else "PUT"
+    assert (await ask(http, method, path, data=b"{}", headers=headers))[0] == 400
+
+
+@given(
+    st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]),
+    st.sampled_from([LINKS, f"{LINKS}/1", f"{LINKS}?globalId=%FF%00", "/oauth/token", "/", "//x", "*"])
+    | st.sampled_from(ADMIN_PATHS),
+    st.sets(st.sampled_from(ODD_HEADERS)),
+    st.binary(max_size=40) | st.sampled_from([b"null", b"[" * 3000, orjson.dumps(LINK)]),
+)
+def test_whatever_comes_is_answered(method: str, path: str, headers: set[str], body: bytes) -> None:
+    """No bytes on the wire are an error of the server's, or leave the client waiting."""
+
+    async def exchange() -> bytes:
+        async with asyncio.timeout(10), JiraServer(JiraModel(projects=["DEMO"])) as server:
+            return await raw(server, request(method, path, "Connection: close", *headers, body=body))
+
+    assert re.match(rb"HTTP/1\.[01] [1-4]", asyncio.run(exchange()))
 
 
 async def test_head_is_a_get_without_its_body(server: JiraServer, http: aiohttp.ClientSession) -> None:
@@ -471,6 +518,23 @@ async def test_half_a_request_is_none(server: JiraServer, caplog: pytest.LogCapt
                 await asyncio.sleep(0)
     assert server.calls[0].status is None
     assert server.model.history == []
+    assert caplog.records == []
+
+
+async def test_half_a_request_to_the_simulator_is_none(
+    server: JiraServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It turns nothing, and nothing is logged as an error."""
+    url = urlsplit(server.url)
+    with caplog.at_level(logging.WARNING):
+        _, writer = await asyncio.open_connection(url.hostname, url.port)
+        writer.write(b"PUT /_simulator/knobs HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        async with aiohttp.ClientSession(server.url, headers=AUTH) as session:
+            assert (await ask(session, "GET"))[0] == 200
+    assert server.knobs == Knobs()
     assert caplog.records == []
 
 
