@@ -49,6 +49,7 @@ FIELDS = (
 )
 
 _PARTS = sorted({field.path[:n] for field in FIELDS for n in range(1, len(field.path))}, key=len)
+_CHECKED = [field for field in FIELDS if field.is_required or field.is_limited or field.is_url]
 _PLACES = [(field, field.path[:-1], field.path[-1]) for field in FIELDS]
 
 Record = Mapping[str, Any]
@@ -68,13 +69,17 @@ def read(body: object) -> Record:
     parts: dict[tuple[str, ...], object] = {(): body}
     for path in _PARTS:
         parts[path] = _within(parts[path[:-1]], path[-1])
-    values = ((field, _typed(field, _within(parts[part], key))) for field, part, key in _PLACES)
-    return {field.name: value for field, value in values if value not in (None, "")}
+    record = {}
+    for field, part, key in _PLACES:
+        value = _within(parts[part], key)
+        if value is not None and value != "":
+            record[field.name] = value if type(value) is field.kind else _coerced(field, value)
+    return record
 
 
 def faults(record: Record) -> dict[str, str]:
     """All that Jira does not accept in a record, by flat name."""
-    found = ((field.name, _fault(field, record.get(field.name))) for field in FIELDS)
+    found = ((field.name, _fault(field, record.get(field.name))) for field in _CHECKED)
     return {name: text for name, text in found if text}
 
 
@@ -103,19 +108,17 @@ def _within(part: object, key: str) -> object:
     raise Misread(key)
 
 
-def _typed(field: Field, value: object) -> object:
-    if value is None or type(value) is field.kind:
-        return value
+def _coerced(field: Field, value: object) -> str:
     if field.kind is str and isinstance(value, bool | int | float):
         return orjson.dumps(value).decode()
     raise Misread(field.name)
 
 
-def _fault(field: Field, value: object) -> str:
+def _fault(field: Field, value: str | None) -> str:
     """What is wrong with the value, empty when nothing is."""
-    if field.is_required and not str(value or "").strip():
+    if field.is_required and not (value or "").strip():
         return f"'{field.name}' is required."
-    if not isinstance(value, str):
+    if value is None:
         return ""
     if field.is_limited and len(value.encode("utf-16-le", "surrogatepass")) // 2 > LONGEST:
         return f"'{field.name}' is longer than {LONGEST} characters."
