@@ -31,7 +31,7 @@ types: setup ## Check types (mypy, strict)
 test: setup ## Run the tests; starts real Kafka and PostgreSQL where it can
 	$(BIN)/pytest
 
-test-long: setup ## Run the long suites (2,000 convergence examples, twenty kills)
+test-long: setup ## Run the long suites (2,000 convergence examples, twenty kills, pacing)
 	$(BIN)/pytest -m slow
 
 foreign-clients: setup ## Try other people's Jira clients on the simulated Jira (installs them into .cache)

@@ -120,11 +120,16 @@ def _fault(field: Field, value: str | None) -> str:
         return f"'{field.name}' is required."
     if value is None:
         return ""
-    if field.is_limited and len(value.encode("utf-16-le", "surrogatepass")) // 2 > LONGEST:
+    if field.is_limited and is_too_long(value):
         return f"'{field.name}' is longer than {LONGEST} characters."
     if field.is_url and not _is_web_address(value):
         return f"'{field.name}' is not a valid http or https URL."
     return ""
+
+
+def is_too_long(text: str) -> bool:
+    """Whether a limited field cannot hold the text."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2 > LONGEST
 
 
 @lru_cache(maxsize=1024)

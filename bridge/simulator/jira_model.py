@@ -157,6 +157,8 @@ class JiraModel(Issues):
             if len(issue.links) > self.knobs.max_links:
                 raise _Refused(413, "The issue has too many remote links.")
             return Reply(200, {}, [self._shown(request, issue, number) for number in issue.links])
+        if fields.is_too_long(request.global_id):  # the one "invalid request" that can be meant
+            raise _Refused(400, errors={"globalId": "'globalId' is too long."})
         return Reply(200, {}, self._shown(request, issue, self._named(request.global_id, issue)[0]))
 
     def _upsert(self, request: Request, now: float) -> Reply:

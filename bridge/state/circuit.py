@@ -21,6 +21,7 @@ from typing import Final
 from bridge.errors import (
     JiraAnswerLost,
     JiraError,
+    JiraForeignAnswer,
     JiraLoginDenied,
     JiraRateLimited,
     JiraUnauthorized,
@@ -43,7 +44,7 @@ UNTIMED_WAIT: Final = 2.0
 
 AWAY: Final = (JiraUnreachable, JiraUnavailable, JiraAnswerLost)
 """The errors that say that a site does not answer, or not as Jira does."""
-AWAY_CODES: Final = frozenset(error.code for error in AWAY)
+AWAY_CODES: Final = frozenset(error.code for error in (*AWAY, JiraForeignAnswer))
 """The codes of these, as they stand in a row's reason."""
 
 

@@ -134,29 +134,54 @@ class Points:
 
 
 class Tokens:
-    """Data Center's bucket as the newest answer told of it; unknown, it allows anything."""
+    """Data Center's bucket, kept along with Jira's; while it is unknown, it allows anything.
 
-    __slots__ = ("_bucket", "_left", "_told_at")
+    Answers may come in another order than Jira gave them, so that what they tell only takes
+    away: what others have used. What is given back follows from the rate that they name.
+    """
+
+    __slots__ = ("_bucket", "_filled_at", "_left")
 
     def __init__(self) -> None:
         self._bucket: Bucket | None = None
-        self._left = 0
-        self._told_at = 0.0
+        self._left = 0  # below what the bucket holds, while it is unknown
+        self._filled_at = 0.0
 
     def learn(self, bucket: Bucket | None, in_flight: int, now: float) -> None:
-        """Take in what an answer told. Of the requests in flight Jira may have counted none yet."""
-        self._bucket, self._told_at = bucket, now
-        self._left = bucket.remaining - in_flight if bucket else 0
+        """Take in what an answer told; None for an answer that told of no bucket.
 
-    def spend(self) -> None:
+        Of the requests in flight Jira may have counted none yet.
+        """
+        known, self._bucket = self._bucket, bucket
+        if bucket is None:
+            self._left = 0
+            return
+        if known is None:
+            self._left, self._filled_at = self._left + bucket.limit, now
+        elif (known.limit, known.fill, known.seconds) != (bucket.limit, bucket.fill, bucket.seconds):
+            self._left, self._filled_at = bucket.remaining, now
+        self._fill(bucket, now)
+        if bucket.remaining < self._left:
+            self._left = bucket.remaining - in_flight
+
+    def spend(self, now: float) -> None:
         """A request takes one."""
+        if self._bucket:
+            self._fill(self._bucket, now)
+            if self._left == self._bucket.limit:  # nothing says when a full bucket is filled next
+                self._filled_at = now
         self._left -= 1
 
     def free_at(self, now: float) -> float:
         """The moment from which one more may go."""
         if (bucket := self._bucket) is None:
             return 0.0
-        fills = int((now - self._told_at) / bucket.seconds)
-        if min(bucket.limit, self._left + fills * bucket.fill) >= 1:
+        self._fill(bucket, now)
+        if self._left >= 1:
             return 0.0
-        return self._told_at + bucket.seconds * ceil((1 - self._left) / bucket.fill)
+        return self._filled_at + bucket.seconds * ceil((1 - self._left) / bucket.fill)
+
+    def _fill(self, bucket: Bucket, now: float) -> None:
+        fills = max(0, int((now - self._filled_at) / bucket.seconds))
+        self._left = min(bucket.limit, self._left + fills * bucket.fill)
+        self._filled_at += fills * bucket.seconds

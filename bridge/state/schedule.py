@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeVar
 from bridge.errors import JiraRateLimited, Scope
 from bridge.model import Bucket, Call, CallKind, LinkKey, Listed, Phase, Row, Subject
 from bridge.ports import Answer
-from bridge.state.circuit import AWAY_CODES, UNTIMED_WAIT, Circuit, State
+from bridge.state.circuit import AWAY, AWAY_CODES, UNTIMED_WAIT, Circuit, State
 from bridge.state.decide import WRITES, decide
 from bridge.state.pace import FOREVER, Allowance, Meter, Points, Tokens
 from bridge.state.turns import Turns
@@ -131,7 +131,7 @@ class _Site:
             self.circuit, self._probe = self.circuit.probe(), key
         self._in_flight += 1
         self._points.spend(_POINTS.get(kind, 1), now)
-        self.tokens.spend()
+        self.tokens.spend(now)
         for meter in self._meters(key.issue, kind, now):
             meter.reserve()
 
@@ -144,7 +144,8 @@ class _Site:
         """Its answer is there, and with it what holds the next ones."""
         self._in_flight -= 1
         key = call.key
-        self.tokens.learn(bucket, self._in_flight, now)
+        if not isinstance(answer, AWAY):  # else nobody told of the bucket just now
+            self.tokens.learn(bucket, self._in_flight, now)
         if isinstance(answer, Listed):
             self._points.spend(len(answer.remotes), now)
         if call.kind in WRITES:  # here, not when it left: the bounds of an issue are never exceeded

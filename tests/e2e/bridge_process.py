@@ -23,6 +23,7 @@ class WorkerProcess:
     folder: Path
     group: str = "e2e"
     flags: tuple[str, ...] = ()
+    limit: str = "none"
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -40,7 +41,7 @@ class WorkerProcess:
         arguments = ["--kafka", self.kafka, "--topic", self.topic, "--group", self.group, "--jira", self.jira]
         arguments += [
             "--jira-limit",
-            "none",
+            self.limit,
             "--ledger",
             f"sqlite:///{self.ledger}",
             "--port",

@@ -16,7 +16,7 @@ from bridge.jira.client import JiraClient
 from bridge.ledger.sqlite import SqliteLedger
 from bridge.model import Action, Call, Change, Link, Outcome, Phase, Row, Subject, Version
 from bridge.ports import Item
-from bridge.simulator.faults import Knobs, Login
+from bridge.simulator.faults import Knobs, Limits, Login
 from bridge.simulator.jira_model import JiraModel, Permission
 from bridge.simulator.jira_server import JiraServer
 from bridge.state.pace import Allowance
@@ -160,6 +160,16 @@ async def test_a_site_that_is_away_is_tried_by_one_request_at_a_time(desk: Desk)
     assert len(desk.titles()) == 30
     assert desk.states[-1:] != ["circuit_open"]
     assert desk.buried == []
+
+
+async def test_data_centers_bucket_is_kept_to(desk: Desk) -> None:
+    """What each answer tells of the bucket is enough never to find it empty."""
+    desk.jira.knobs = Knobs(limits=Limits.DATACENTER, bucket_size=20, bucket_fill=20, bucket_interval=1)
+    for number in range(1, 61):
+        await desk.wish(f"PROJ-{number}", title="A", link=number)
+    await desk.settled()
+    assert len(desk.titles()) == 60
+    assert desk.jira.counts == {"POST 201": 60}
 
 
 async def by_hand(desk: Desk, issue: str, *urls: str) -> None:

@@ -19,11 +19,11 @@ from bridge.state.decide import call_for
 from bridge.state.merge import SubjectRows, merge
 from bridge.state.schedule import METHOD, Schedule
 from bridge.state.settle import settle
+from tests.limits import PER_ISSUE, at_best
 
 EVENTS = 20_000
 ISSUES = [f"PROJ-{number}" for number in range(1, 51)]
 BUSIEST = ISSUES[0]
-PER_ISSUE = ((20, 2.0), (100, 30.0))
 PER_SECOND = {"POST": 100}
 
 
@@ -150,16 +150,6 @@ class Day:
             self._next_look = wake
             if wake < float("inf"):
                 self._at(wake + self._chance.uniform(0.001, 0.01), "look", None)
-
-
-def at_best(begin: float, end: float) -> int:
-    """The writes to one issue that its two windows allow in that time, at the very most."""
-    sent: list[float] = []
-    moment = begin
-    while moment < end:
-        sent.append(moment)
-        moment = max([moment, *(sent[-most] + seconds for most, seconds in PER_ISSUE if len(sent) >= most)])
-    return len(sent)
 
 
 def contents() -> Iterator[int]:

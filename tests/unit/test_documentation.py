@@ -55,7 +55,17 @@ def test_every_command_is_in_the_readme() -> None:
         assert re.search(rf"^\|.*`{command}\b", README, re.MULTILINE), command
 
 
-@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md", "docs/design.md"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "docs/design.md",
+        "docs/operations.md",
+        "docs/simulator.md",
+    ],
+)
 def test_links_between_documents_lead_somewhere(path: str) -> None:
     """Each relative link names a file that is there."""
     text = (ROOT / path).read_text("utf-8")

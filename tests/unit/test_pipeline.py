@@ -42,6 +42,13 @@ def canonical(time: str = "2026-01-01T10:00:00Z", issue: str = "PROJ-1", **data:
     )
 
 
+def test_a_site_that_adopts_says_so_in_its_changes() -> None:
+    """Whether a link made by hand may be taken over is the site's to say."""
+    adopting = replace(PIPELINE, adopting=frozenset(["main"]))
+    assert [change.adopts for change in adopting(record(canonical())).changes] == [True]
+    assert [change.adopts for change in PIPELINE(record(canonical())).changes] == [False]
+
+
 def test_a_canonical_event_is_a_change_with_its_records_place() -> None:
     """Time from the event, timestamp and offset from the record."""
     (change,) = PIPELINE(record(canonical())).changes

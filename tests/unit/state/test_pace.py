@@ -105,19 +105,67 @@ def test_no_quota_is_no_limit() -> None:
 def test_an_unknown_bucket_allows_anything() -> None:
     """Cloud tells of none."""
     tokens = Tokens()
-    tokens.spend()
+    tokens.spend(0.0)
+    assert tokens.free_at(0.0) == 0.0
+    tokens.learn(Bucket(limit=2, remaining=2, fill=1, seconds=10.0), 0, 0.0)
+    tokens.spend(0.0)
+    assert tokens.free_at(0.0) == 10.0
+    tokens.learn(Bucket(limit=5, remaining=0, fill=2, seconds=10.0), 0, 0.0)
+    tokens.learn(None, 0, 0.0)
     assert tokens.free_at(0.0) == 0.0
 
 
 def test_a_bucket_fills_in_steps() -> None:
     """So many tokens at each interval, never more than it holds."""
     tokens = Tokens()
-    tokens.learn(Bucket(limit=5, remaining=1, fill=2, seconds=10.0), in_flight=3, now=100.0)
+    tokens.learn(Bucket(limit=5, remaining=1, fill=2, seconds=10.0), 0, 100.0)
+    for _ in range(4):
+        tokens.spend(100.0)
     assert tokens.free_at(100.0) == 120.0
     assert tokens.free_at(119.9) == 120.0
     assert tokens.free_at(120.0) == 0.0
-    tokens.learn(Bucket(limit=5, remaining=5, fill=2, seconds=10.0), in_flight=0, now=100.0)
     for _ in range(5):
-        assert tokens.free_at(100.0) == 0.0
-        tokens.spend()
-    assert tokens.free_at(100.0) == 110.0
+        assert tokens.free_at(900.0) == 0.0
+        tokens.spend(900.0)
+    assert tokens.free_at(900.0) == 910.0
+
+
+def test_an_answer_that_was_overtaken_gives_nothing_back() -> None:
+    """Jira counted down in another order than its answers came."""
+    tokens = Tokens()
+    for remaining in (2, 4, 3):
+        tokens.learn(Bucket(limit=5, remaining=remaining, fill=2, seconds=10.0), 0, 1.0)
+    for _ in range(2):
+        assert tokens.free_at(1.0) == 0.0
+        tokens.spend(1.0)
+    assert tokens.free_at(1.0) == 11.0
+
+
+def test_another_bucket_begins_anew() -> None:
+    """When the administrator allows more, the next answer's word holds."""
+    tokens = Tokens()
+    tokens.learn(Bucket(limit=5, remaining=0, fill=2, seconds=10.0), 0, 1.0)
+    tokens.learn(Bucket(limit=50, remaining=40, fill=20, seconds=1.0), 0, 1.0)
+    assert tokens.free_at(1.0) == 0.0
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0.01, 0.3, 3.0]))
+def test_no_bucket_is_ever_overdrawn_and_nearly_all_of_it_is_used(seed: int, latency: float) -> None:
+    """However slow and disordered the answers, Jira's own bucket is never empty when a request comes."""
+    chance, tokens, limit, fill, seconds = Random(seed), Tokens(), 20, 10, 2.0
+    now, phase, left, filled, sent = 50.0, chance.random() * seconds, float(limit), 0, 0
+    answers: list[tuple[float, int]] = []
+    tokens.learn(Bucket(limit, limit, fill, seconds), 0, now)
+    while now < 250.0:
+        now += chance.uniform(0.0, 0.1)
+        fills = int((now - phase) / seconds)
+        left, filled = min(limit, left + (fills - filled) * fill), fills
+        while tokens.free_at(now) <= now and len(answers) < 16:
+            tokens.spend(now)
+            left, sent = left - 1, sent + 1
+            assert left >= 0
+            answers.append((now + chance.uniform(0.0, latency), int(left)))
+        for answer in sorted(each for each in answers if each[0] <= now):
+            answers.remove(answer)
+            tokens.learn(Bucket(limit, answer[1], fill, seconds), len(answers), now)
+    assert sent >= 0.95 * 200.0 / seconds * fill or latency > seconds

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.errors import JiraRateLimited, JiraUnauthorized, JiraUnavailable, Scope
+from bridge.errors import JiraAnswerLost, JiraRateLimited, JiraUnauthorized, JiraUnavailable, Scope
 from bridge.model import Bucket, Call, Deleted, Known, Link, LinkKey, Phase, Row, Version, Wanted, Written
 from bridge.ports import Answer
 from bridge.state.circuit import FAILURES, REFUSED_WAIT, State
@@ -245,6 +245,19 @@ def test_data_centers_bucket_is_never_overdrawn() -> None:
     assert len(plan.take(0.0)) == 3
     assert plan.wake(0.0) == 2.0
     assert len(plan.take(2.0)) == 5
+
+
+def test_a_lost_answer_tells_nothing_of_the_bucket() -> None:
+    """What the answer before it told holds, with the requests since then taken off."""
+    plan = schedule(in_flight=1)
+    rows = [row(f"P-{n}") for n in range(4)]
+    plan.put(rows, 0.0)
+    bucket = Bucket(limit=10, remaining=1, fill=1, seconds=60.0)
+    for said in (WRITTEN, JiraAnswerLost("-")):
+        (key,) = plan.take(0.0)
+        answer(plan, next(one for one in rows if one.key == key), said, 0.0, bucket)
+    assert plan.take(0.0) == []
+    assert plan.wake(0.0) == 60.0
 
 
 def test_new_links_go_before_updates_when_points_are_short() -> None:
