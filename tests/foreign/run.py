@@ -230,7 +230,7 @@ def _misread(step: str, line: Mapping[str, Any], told: Mapping[str, Any]) -> str
         is_first = answer["id"] == told["create"]["answer"]["id"]
         return "" if is_first == (step != "remake") and _names_itself(answer) else f"made {answer}"
     if step in SHOWN:
-        (shown,) = answer if isinstance(answer, list) else [answer]
+        shown = answer if isinstance(answer, dict) else answer[0] if len(answer) == 1 else {}
         body = _pruned({key: shown.get(key) for key in LINK})
         return "" if body == SHOWN[step] and _names_itself(shown) else f"read {answer}"
     return ""
