@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from bridge.errors import BadBody, KafkaUnavailable, TopicUnfit
+from bridge.kafka import reader
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.kafka.dead_letter_topic import find, settle
@@ -19,7 +21,7 @@ from bridge.kafka.survey import Letter, Query, Status
 from bridge.model import Record
 from bridge.observe.health import Health
 from bridge.ports import Publish
-from tests.brokers import create_topic, free_port
+from tests.brokers import KafkaProcess, create_topic, free_port
 
 WROTE = 1_767_225_600_000
 
@@ -170,6 +172,29 @@ async def test_a_topic_that_is_missing_is_named(real_kafka: Cluster) -> None:
     """The error is of the topic and not of the broker."""
     with pytest.raises(TopicUnfit, match="no-such-topic is missing"):
         await find(real_kafka, "no-such-topic", Query(), 0)
+
+
+async def test_a_broker_that_falls_silent_is_given_up(
+    kafka_process: KafkaProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two batches the broker stops to answer: that is an error, and not the topic's end."""
+    topic = await create_topic(kafka_process.cluster, 1)
+    broker = Broker(kafka_process.cluster, topic, topic)
+    async with broker.producer() as publish:
+        for _ in range(5):
+            await publish(topic, b"key", b"x" * 900_000, [])
+    seen: list[Record] = []
+    with ExitStack() as stack:
+
+        async def freeze(records: list[Record]) -> None:
+            if not seen:
+                stack.enter_context(kafka_process.frozen())
+                monkeypatch.setattr(reader, "_PATIENCE_SECONDS", 1.0)
+            seen.extend(records)
+
+        with pytest.raises(KafkaUnavailable, match="TimeoutError"):
+            await read_topic(broker.cluster, topic, freeze)
+    assert 0 < len(seen) < 5
 
 
 async def test_without_a_broker_nothing_is_waited_for() -> None:
