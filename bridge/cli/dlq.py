@@ -313,12 +313,14 @@ def _headers(record: Record) -> dict[str, object]:
 
 
 def _body(record: Record) -> object:
-    """The body as JSON without the values of secrets; as text where it is no JSON."""
+    """The body as JSON without the values of secrets; as text where it is no JSON, or too deep."""
     body = record.value or b""
     try:
-        return redacted({"": orjson.loads(body)})[""]
-    except orjson.JSONDecodeError:
+        found = redacted({"": orjson.loads(body)})[""]
+        orjson.dumps(found)  # refuses what is nested deeper than 254 levels
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         return body.decode("utf-8", "backslashreplace")
+    return found
 
 
 def _time(milliseconds: int | None) -> str | None:

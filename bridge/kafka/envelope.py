@@ -164,7 +164,8 @@ def _is_json(media: str) -> bool:
 
 
 def _shown(value: object) -> str:
-    return repr(value)[:_SHOWN]
+    # Of a list only that it is one: it may be nested deeper than repr goes.
+    return repr(value)[:_SHOWN] if isinstance(value, str | int | float | None) else type(value).__name__
 
 
 def _time(text: str) -> datetime:

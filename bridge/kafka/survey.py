@@ -156,8 +156,14 @@ def _named(letter: Letter, record: Record) -> Letter:
     if not isinstance(found, Event):
         return replace(letter, event=found.delivery_id, source=found.source)
     data = found.data if isinstance(found.data, dict) else {}
-    site, issue = (str(data[name]) if data.get(name) else None for name in ("site", "issue"))
-    return replace(letter, event=found.id, source=found.source, site=site, issue=issue)
+    site, issue = data.get("site"), data.get("issue")
+    return replace(
+        letter,
+        event=found.id,
+        source=found.source,
+        site=site if isinstance(site, str) else None,
+        issue=str(issue) if isinstance(issue, str | int) else None,
+    )
 
 
 def _names_issue_of(project: str, body: bytes) -> bool:

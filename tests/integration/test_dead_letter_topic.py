@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -123,7 +124,7 @@ async def test_a_replay_that_was_not_marked_is_done_again(broker: Broker) -> Non
             topic: str,
             key: bytes | None,
             value: bytes | None,
-            headers: list[tuple[str, bytes]],
+            headers: Sequence[tuple[str, bytes]],
             timestamp: int | None = None,
         ) -> None:
             if topic == broker.dead:
@@ -131,7 +132,7 @@ async def test_a_replay_that_was_not_marked_is_done_again(broker: Broker) -> Non
             await publish(topic, key, value, headers, timestamp)
 
         with pytest.raises(KafkaUnavailable):
-            await broker.settle(await broker.letters(), Fate.REPLAYED, lossy)  # type: ignore[arg-type]
+            await broker.settle(await broker.letters(), Fate.REPLAYED, lossy)
         (letter,) = await broker.letters()
         assert letter.status is Status.OPEN
         await broker.settle([letter], Fate.REPLAYED, publish)

@@ -142,6 +142,15 @@ async def test_a_body_that_is_no_json_is_shown_as_text(desk: Desk) -> None:
     assert "\x1b" not in shown.stdout
 
 
+@pytest.mark.parametrize("depth", [300, 1_000])
+async def test_a_body_that_is_too_deep_is_shown_as_text(desk: Desk, depth: int) -> None:
+    """A body that can be read and not be written again is shown as it came."""
+    body = "[" * depth + "]" * depth
+    shown = await desk.dlq("show", await desk.bury(body.encode()))
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert body in shown.stdout
+
+
 async def test_nothing_is_done_without_yes(desk: Desk) -> None:
     """A dry run leaves both topics as they were."""
     await desk.bury(b"one")

@@ -210,6 +210,17 @@ def test_what_is_no_event_says_why(
         decode(record(value, *headers))
 
 
+@pytest.mark.parametrize("name", ["specversion", "id", "type", "time", "datacontenttype", "subject", "data"])
+def test_an_attribute_may_be_as_deep_as_json_goes(name: str) -> None:
+    """What is nested as deep as the parser reads is an event or a bad envelope, like anything else."""
+    value = event(**{name: "deep"}).replace(b'"deep"', b"[" * 1_000 + b"]" * 1_000)
+    if name == "data":
+        assert isinstance(decode(record(value)), Event)
+    else:
+        with pytest.raises(BadEnvelope):
+            decode(record(value))
+
+
 def test_a_record_without_any_time_is_refused() -> None:
     """A record written without a timestamp cannot lend one to its event."""
     with pytest.raises(BadEnvelope, match="Neither the event nor its record has a time"):
