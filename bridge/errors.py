@@ -129,9 +129,7 @@ class Unmappable(BridgeError):
     """A record that cannot become changes. It goes to the dead-letter topic with its reason."""
 
     code = "unmappable"
-    advice = (
-        "Correct the producer or the mapping; the dead letter's headers hold the error. Then send it again."
-    )
+    advice = "Correct the producer or the mapping; the dead letter's headers hold the error. Then replay it."
 
 
 class BadEnvelope(Unmappable):

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bridge.errors import FromTheFuture, UnknownSource, Unmappable
-from bridge.kafka.envelope import Origin, decode, origin, refused_version
+from bridge.kafka.dead_letters import Origin, origin, refused_version
+from bridge.kafka.envelope import decode
 from bridge.mapping.mapper import Mapper, Wish
 from bridge.model import Change, Event, Outcome, Record, Subject, Version, Webhook, microseconds
 from bridge.ports import Item, Source
@@ -45,7 +46,7 @@ class Pipeline:
             mapped, version = self.mapper.map(event), refused_version(record)
         except Unmappable as error:
             detail = {"error": str(error), "advice": error.advice, "kind": kind}
-            return Item(known_as, outcome=Outcome.REJECTED, reason=error.code, detail=detail)
+            return Item(known_as, (), Outcome.REJECTED, error.code, detail, error)
         told = {"type": event.type, "kind": kind}
         if mapped.skipped is not None:
             return Item(known_as, outcome=Outcome.SKIPPED, reason=mapped.skipped, detail=told)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bridge.errors import JiraError
+from bridge.errors import JiraError, Unmappable
 from bridge.model import (
     Budget,
     Call,
@@ -137,7 +137,8 @@ class Jira(Protocol):
 class Item:
     """What one record came to: its event's id, its changes, or why there are none.
 
-    `outcome` is None when there are changes; else SKIPPED or REJECTED with `reason`.
+    `outcome` is None when there are changes; else SKIPPED or REJECTED with `reason`, and
+    `error` is the one for which it was rejected.
     """
 
     event: str
@@ -145,6 +146,7 @@ class Item:
     outcome: Outcome | None = None
     reason: str | None = None
     detail: Mapping[str, str | int | float | None] | None = None
+    error: Unmappable | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from bridge.jira.token_file import RefreshTokenFile
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.kafka.consumer import Consumer
-from bridge.kafka.envelope import HEADERS_ALLOWANCE, refused
+from bridge.kafka.dead_letters import refused
+from bridge.kafka.envelope import HEADERS_ALLOWANCE
 from bridge.kafka.topics import Topic, ensure_topics
 from bridge.ledger.sqlite import SqliteLedger
 from bridge.mapping import mapper as mapped
@@ -91,6 +92,7 @@ class Service:
 
     def __post_init__(self) -> None:
         """Let the metrics and the health hear what the observer hears."""
+        self._cluster = cluster(self.settings)
         self._fit = asyncio.Event()
         self._tell = tee(self.observe, self.metrics, self._watch)
 
@@ -208,13 +210,13 @@ class Service:
         )
 
     def _burial(self, publish: Publish, stopping: asyncio.Event) -> Bury:
-        topic = self.settings.kafka.dead_letter_topic
+        kafka = self.settings.kafka
 
         async def bury(call: Call, error: JiraError) -> None:
-            key, value, headers = refused(call, error.code, str(error), MAX_RECORD_BYTES)
+            key, value, headers = refused(call, error, kafka.topics[0], MAX_RECORD_BYTES)
             while True:
                 try:
-                    await publish(topic, key, value, headers)
+                    await publish(kafka.dead_letter_topic, key, value, headers)
                 except KafkaUnavailable:
                     if stopping.is_set():
                         raise
@@ -235,19 +237,6 @@ class Service:
             await _pause(stop, _PRUNE_SECONDS)
 
     # --- common ------------------------------------------------------------------------------
-
-    @property
-    def _cluster(self) -> Cluster:
-        kafka = self.settings.kafka
-        security = kafka.security
-        return Cluster(
-            kafka.bootstrap_servers,
-            security.protocol,
-            security.sasl_mechanism or "PLAIN",
-            security.username,
-            security.password.get_secret_value() if security.password else None,
-            security.ca_file,
-        )
 
     async def _topics(self, stop: asyncio.Event) -> None:
         """See that the topics are there and fit, as soon as Kafka is. Raises TopicUnfit."""
@@ -290,6 +279,20 @@ class Service:
         if state in {"site_halted", "circuit_open", "circuit_closed"}:
             reason = f"{state}: {fields['error']}" if "error" in fields else ""
             self.health.set(f"jira {fields['site']}", ok=state == "circuit_closed", reason=reason)
+
+
+def cluster(settings: Settings) -> Cluster:
+    """The Kafka that the configuration names."""
+    kafka = settings.kafka
+    security = kafka.security
+    return Cluster(
+        kafka.bootstrap_servers,
+        security.protocol,
+        security.sasl_mechanism or "PLAIN",
+        security.username,
+        security.password.get_secret_value() if security.password else None,
+        security.ca_file,
+    )
 
 
 def endpoints(settings: Settings) -> list[Endpoint]:

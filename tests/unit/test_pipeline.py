@@ -9,7 +9,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.kafka.envelope import decode, encode, refused
+from bridge.errors import JiraForbidden, JiraTooManyLinks, UnknownSource
+from bridge.kafka.dead_letters import refused, replay
+from bridge.kafka.envelope import decode, encode
 from bridge.mapping.builtin import builtin_mappings
 from bridge.mapping.mapper import Mapper, Site
 from bridge.model import Call, CallKind, Event, Known, Link, LinkKey, Outcome, Record, Version, Webhook
@@ -77,7 +79,9 @@ def test_an_unknown_source_is_rejected() -> None:
     """A record of a source that is not installed here is told, not dropped."""
     webhook = Webhook("hooks", "gitbub", "guid-1", {}, b"{}", RECEIVED)
     value, headers = encode(webhook)
-    assert PIPELINE(record(value, tuple(headers))).reason == "unknown_source"
+    item = PIPELINE(record(value, tuple(headers)))
+    assert item.reason == "unknown_source"
+    assert isinstance(item.error, UnknownSource)
 
 
 def test_a_refused_link_comes_back_as_new_as_it_was() -> None:
@@ -86,8 +90,10 @@ def test_a_refused_link_comes_back_as_new_as_it_was() -> None:
     version = Version(360_002, SECOND * 1_000_000, 2, 5, 6)
     key = LinkKey("closed", "SHUT-1", "g")
     call = Call(CallKind.CREATE, key, link, "//ci event 1", version, Known.UNSEEN)
-    _, value, headers = refused(call, "jira_forbidden", "403", 1_000_000)
-    (change,) = PIPELINE(record(value, tuple(headers), offset=99)).changes
+    _, value, headers = refused(call, JiraForbidden("403"), "events", 1_000_000)
+    again = replay(Record("dead", 0, 3, SECOND * 1000, b"g", value, tuple(headers)))
+    assert again.timestamp == version.timestamp
+    (change,) = PIPELINE(record(again.value or b"", tuple(again.headers), offset=99)).changes
     assert (change.version, change.event) == (version, "//ci event 1")
     assert change.link is not None
     assert change.link.digest == link.digest
@@ -101,7 +107,7 @@ def test_a_refused_link_that_is_too_long_is_cut() -> None:
     call = Call(
         CallKind.CREATE, LinkKey("main", "PROJ-1", "g"), link, "//ci 1", Version(0, 1, 0, 1, 1), Known.UNSEEN
     )
-    _, value, headers = refused(call, "jira_too_many_links", "413", 2_000)
+    _, value, headers = refused(call, JiraTooManyLinks("413"), "events", 2_000)
     assert len(value) < 2_000
     assert int(dict(headers)["bridge-dead-cut"]) > 5_000
     assert isinstance(decode(record(value, tuple(headers))), Event)
