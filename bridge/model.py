@@ -359,8 +359,9 @@ class CallKind(StrEnum):
 class Call:
     """One request to Jira, and what was known before it left.
 
-    `link` is what a create, an update or an adoption sends. `event` is the one whose wish it
-    fulfils. `stray` is the id of the link that is adopted or dropped.
+    `link` is what is wanted, and what a create, an update or an adoption sends; `event` is the one
+    whose wish it fulfils. `stray` is the id of the link that is adopted or dropped. `attempts`
+    counts the calls for the same wish that were put off.
     """
 
     kind: CallKind
@@ -372,6 +373,7 @@ class Call:
     digest: str | None = None
     link_id: int | None = None
     stray: int | None = None
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

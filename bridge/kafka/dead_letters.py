@@ -6,7 +6,7 @@ A dead letter is the record as it was, with these headers beside its own:
 - `-reason` (the code), `-error-class`, `-error` (the text), and of Jira's answer, where it gave
   them, `-trace-id` and `-request-id`, which Atlassian's support asks for;
 - `-topic`, `-partition`, `-offset`, `-timestamp` (milliseconds): where the record stood first;
-- `-attempts`: how many times the record was judged;
+- `-attempts`: how many times the record was judged, or Jira asked;
 - `-cut`: how many bytes the body had, where the letter would have been longer than the topic takes.
 
 A link that Jira refuses has the canonical event that asks for it in place of a record, no place
@@ -162,6 +162,7 @@ def refused(call: Call, error: JiraError, topic: str, max_bytes: int) -> tuple[b
     longer than `max_bytes` loses its link and says in `bridge-dead-cut` how long it was.
     """
     told = {"topic": topic, "timestamp": str(call.version.timestamp), "version": call.version.text()}
+    told["attempts"] = str(call.attempts + 1)
     headers = [("content-type", b"application/cloudevents+json"), *_head(error), *_headers(told)]
     event = _canonical(call)
     key, cut = call.key.global_id.encode(), orjson.dumps(event)

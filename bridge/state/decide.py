@@ -76,6 +76,15 @@ def call_for(row: Row) -> Call | None:
     kind = decide(row)
     if kind is None or row.phase is not Phase.PENDING:
         return None
-    wanted, stray = row.wanted, row.stray.id if row.stray else None
-    link = wanted.link if kind in SENDS else None
-    return Call(kind, row.key, link, wanted.event, wanted.version, row.known, row.digest, row.link_id, stray)
+    return Call(
+        kind,
+        row.key,
+        row.wanted.link,
+        row.wanted.event,
+        row.wanted.version,
+        row.known,
+        row.digest,
+        row.link_id,
+        row.stray.id if row.stray else None,
+        row.attempts,
+    )

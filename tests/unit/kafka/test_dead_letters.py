@@ -107,10 +107,11 @@ def test_a_dead_letter_keeps_its_record_and_says_why() -> None:
 def test_a_refused_links_letter_says_what_jira_said(link: Link | None) -> None:
     """The event that asks for the link, how new it is, where it goes back to, and Jira's two ids."""
     version = Version(1, 1_767_225_600_000_000, 2, WROTE, 41)
-    call = Call(CallKind.CREATE, LinkKey("main", "PROJ-1", "g"), link, "//ci 71", version, Known.UNSEEN)
+    key = LinkKey("main", "PROJ-1", "g")
+    call = Call(CallKind.CREATE, key, link, "//ci 71", version, Known.UNSEEN, attempts=2)
     error = JiraForbidden("403", trace_id="trace", request_id="request")
-    key, value, headers = refused(call, error, "events", 1_000_000)
-    assert key == b"g"
+    record_key, value, headers = refused(call, error, "events", 1_000_000)
+    assert record_key == b"g"
     event = orjson.loads(value)
     assert event["type"] == ("remotelink.upsert" if link else "remotelink.delete")
     wanted = {"object": THING} if link else {}
@@ -127,6 +128,7 @@ def test_a_refused_links_letter_says_what_jira_said(link: Link | None) -> None:
         "bridge-dead-topic": b"events",
         "bridge-dead-timestamp": b"1767225600000",
         "bridge-dead-version": version.text().encode(),
+        "bridge-dead-attempts": b"3",
     }
 
 
