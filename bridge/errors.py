@@ -160,6 +160,13 @@ class BadLink(Unmappable):
     advice = "Correct the named field at the producer, or in the mapping."
 
 
+class SourceFailed(Unmappable):
+    """The code of a source or a mapping failed on the record. Its other records are read on."""
+
+    code = "source_failed"
+    advice = "Report it with the dead letter to whoever wrote that code; replay the letter once it is mended."
+
+
 class FromTheFuture(Unmappable):
     """The event's time is further ahead of its record's than the allowed skew."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -44,6 +44,7 @@ from bridge.observe.states import tee
 from bridge.pipeline import Pipeline
 from bridge.ports import Observe, Publish
 from bridge.settings import Settings, Site, read_text
+from bridge.shadow import Shadow
 from bridge.sources.base import load_sources
 from bridge.state.pace import Allowance, Window, per_second
 from bridge.writer import Bury, Writer
@@ -160,15 +161,7 @@ class Service:
         stack.push_async_callback(ledger.close)
         sites = {name: await stack.enter_async_context(jira(site)) for name, site in settings.sites.items()}
         stopping = asyncio.Event()
-        writer = Writer(
-            ledger=ledger,
-            sites=sites,
-            allowances={name: allowance(site) for name, site in settings.sites.items()},
-            bury=self._burial(publish, stopping),
-            observe=self._tell,
-            clock=_clock,
-            jitter=lambda: random.uniform(0.7, 1.3),  # noqa: S311 - spreads retries, guards nothing
-        )
+        writer = self._writer(ledger, sites, self._burial(publish, stopping))
         consumer = self._consumer(ledger, writer, publish)
         app = web.Application()
         app.add_routes(probes(self.health, self.metrics))
@@ -185,7 +178,20 @@ class Service:
 
         return job
 
-    def _consumer(self, ledger: SqliteLedger, writer: Writer, publish: Publish) -> Consumer:
+    def _writer(self, ledger: SqliteLedger, sites: Mapping[str, JiraClient], bury: Bury) -> Writer | Shadow:
+        if self.settings.worker.shadow:
+            return Shadow(ledger, self._tell)
+        return Writer(
+            ledger=ledger,
+            sites=sites,
+            allowances={name: allowance(site) for name, site in self.settings.sites.items()},
+            bury=bury,
+            observe=self._tell,
+            clock=_clock,
+            jitter=lambda: random.uniform(0.7, 1.3),  # noqa: S311 - spreads retries, guards nothing
+        )
+
+    def _consumer(self, ledger: SqliteLedger, writer: Writer | Shadow, publish: Publish) -> Consumer:
         kafka = self.settings.kafka
         intake = Intake(
             judge=pipeline(self.settings),

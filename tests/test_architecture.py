@@ -18,6 +18,7 @@ MODULES = {
 ROOMS = ("sources", "mapping", "state", "kafka", "jira", "ledger", "observe", "simulator")
 SHELLS = {
     "bridge.writer",
+    "bridge.shadow",
     "bridge.intake",
     "bridge.ingress",
     "bridge.jira",  # its names for others, the client's among them

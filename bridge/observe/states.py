@@ -170,6 +170,11 @@ STATES: dict[str, State] = {
         "A request to Jira was answered, or its answer was lost.",
         _seconds("jira_call", "site", "call", "code"),
     ),
+    "shadow_call": State(
+        Level.INFO,
+        "A call that the worker would make of Jira, were it not a shadow; nothing was sent.",
+        _counter("shadow_calls", "site", "call"),
+    ),
     "rate_limited": State(
         Level.INFO,
         "Jira asked for fewer requests to an issue, by a method, or to the site.",

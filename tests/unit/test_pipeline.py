@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 from hypothesis import given
@@ -42,6 +43,23 @@ def canonical(time: str = "2026-01-01T10:00:00Z", issue: str = "PROJ-1", **data:
             "data": {"issue": issue, "globalId": "g", "object": link, **data},
         }
     )
+
+
+class Faulty:
+    """A source whose code fails on every delivery."""
+
+    def __getattr__(self, name: str) -> object:
+        raise ZeroDivisionError("s3cret")
+
+
+def test_a_fault_in_a_sources_code_rejects_its_records() -> None:
+    """The worker reads on; the letter says which error it was and where, and nothing of the record."""
+    value, headers = encode(Webhook("hooks", "faulty", "d1", {}, b"{}", RECEIVED))
+    faulty: Any = {"faulty": Faulty()}
+    item = replace(PIPELINE, sources=faulty)(record(value, tuple(headers)))
+    assert (item.outcome, item.reason, item.event) == (Outcome.REJECTED, "source_failed", "hooks d1")
+    assert "ZeroDivisionError in " in str(item.error)
+    assert "s3cret" not in str(item.error)
 
 
 def test_a_site_that_adopts_says_so_in_its_changes() -> None:
