@@ -129,9 +129,7 @@ class Unmappable(BridgeError):
     """A record that cannot become changes. It goes to the dead-letter topic with its reason."""
 
     code = "unmappable"
-    advice = (
-        "Correct the producer or the mapping; the dead letter's headers hold the error. Then send it again."
-    )
+    advice = "Correct the producer or the mapping; the dead letter's headers hold the error. Then replay it."
 
 
 class BadEnvelope(Unmappable):
@@ -160,6 +158,13 @@ class BadLink(Unmappable):
 
     code = "bad_link"
     advice = "Correct the named field at the producer, or in the mapping."
+
+
+class SourceFailed(Unmappable):
+    """The code of a source or a mapping failed on the record. Its other records are read on."""
+
+    code = "source_failed"
+    advice = "Report it with the dead letter to whoever wrote that code; replay the letter once it is mended."
 
 
 class FromTheFuture(Unmappable):

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bridge.kafka.envelope import dead_letter
-from bridge.model import Outcome, Position, Record, Row
-from bridge.ports import Item, Judge, Ledger, Observe, Publish
+from bridge.errors import Unmappable
+from bridge.kafka.dead_letters import dead_letter
+from bridge.model import Position, Record, Row
+from bridge.ports import Judge, Ledger, Observe, Publish
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,9 @@ class Intake:
         """Merge one batch. Raises PositionMoved and KafkaUnavailable, with nothing merged."""
         began = time.perf_counter()
         items = [self.judge(record) for record in records]
-        rejected = [
-            (record, item)
-            for record, item in zip(records, items, strict=True)
-            if item.outcome is Outcome.REJECTED
-        ]
-        await asyncio.gather(*(self._bury(record, item) for record, item in rejected))
+        judged = zip(records, items, strict=True)
+        rejected = [(record, item.event, item.error) for record, item in judged if item.error]
+        await asyncio.gather(*(self._bury(*each) for each in rejected))
         merged = await self.ledger.merge(items, self.group, read, self.clock())
         self.offer(merged.pending)
         seconds = time.perf_counter() - began
@@ -52,8 +50,7 @@ class Intake:
             kind = (item.detail or {}).get("kind")
             self.observe("event", outcome=outcome.value, reason=item.reason, kind=kind, event_id=item.event)
 
-    async def _bury(self, record: Record, item: Item) -> None:
-        error = str((item.detail or {}).get("error"))
-        key, value, headers = dead_letter(record, item.reason or "", error, self.max_bytes)
+    async def _bury(self, record: Record, event: str, error: Unmappable) -> None:
+        key, value, headers = dead_letter(record, error, self.max_bytes)
         await self.publish(self.dead_letter_topic, key, value, headers)
-        self.observe("dead_letter", code=item.reason, event_id=item.event, error=error)
+        self.observe("dead_letter", code=error.code, event_id=event, error=str(error))

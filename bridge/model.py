@@ -297,6 +297,7 @@ class Known(StrEnum):
     ABSENT = "absent"  # Jira has no such link
     PRESENT = "present"  # Jira has it, with the digest and id in the row
     UNSURE = "unsure"  # a request left and its answer is not in the ledger
+    TANGLED = "tangled"  # the same, under both keys of a moved issue: no answer tells which was last
     MISSING = "missing"  # Jira answered 404 to the link's address: the link or the issue is gone
 
 
@@ -308,6 +309,24 @@ class Phase(StrEnum):
     REJECTED = "rejected"
 
 
+class Adoption(StrEnum):
+    """How far the adoption of a link that somebody else made has come."""
+
+    SOUGHT = "sought"  # before ours is created, the issue's links are listed
+    FOUND = "found"  # one of them is to become ours
+    BEGUN = "begun"  # it was sent our globalId and content, and may have taken them or not
+    LEFT_OVER = "left_over"  # it has our content without our globalId, and ours stands elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A link without a globalId that is to become ours; `digest` is that of what it was sent."""
+
+    adoption: Adoption
+    id: int | None = None
+    digest: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """The ledger's account of one link.
@@ -315,9 +334,7 @@ class Row:
     `digest` and `link_id` describe what Jira has, when `known` is PRESENT. `not_before` is in
     seconds since the epoch, 0 for at once. `attempts` counts the calls that were put off
     since the last success. `reason` is the code of the error that put it off or rejected it.
-    `adopts`: before ours is created, the issue's links are listed, since one may be to adopt.
-    `stray` is the id of such a link, made without a globalId: it is to become ours, or, once
-    `adopts` is no longer set, to give way to it.
+    `stray` is about a link that may be adopted, None where none is.
     """
 
     key: LinkKey
@@ -329,8 +346,7 @@ class Row:
     not_before: float = 0.0
     attempts: int = 0
     reason: str | None = None
-    adopts: bool = False
-    stray: int | None = None
+    stray: Stray | None = None
 
 
 # --- the way to Jira -----------------------------------------------------------------------
@@ -352,8 +368,9 @@ class CallKind(StrEnum):
 class Call:
     """One request to Jira, and what was known before it left.
 
-    `link` is what a create, an update or an adoption sends. `event` is the one whose wish it
-    fulfils.
+    `link` is what is wanted, and what a create, an update or an adoption sends; `event` is the one
+    whose wish it fulfils. `stray` is the id of the link that is adopted or dropped. `attempts`
+    counts the calls for the same wish that were put off.
     """
 
     kind: CallKind
@@ -365,6 +382,7 @@ class Call:
     digest: str | None = None
     link_id: int | None = None
     stray: int | None = None
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bridge.errors import FromTheFuture, UnknownSource, Unmappable
-from bridge.kafka.envelope import Origin, decode, origin, refused_version
+from bridge.errors import FromTheFuture, SourceFailed, UnknownSource, Unmappable
+from bridge.kafka.dead_letters import Origin, origin, refused_version
+from bridge.kafka.envelope import decode
 from bridge.mapping.mapper import Mapper, Wish
 from bridge.model import Change, Event, Outcome, Record, Subject, Version, Webhook, microseconds
 from bridge.ports import Item, Source
@@ -44,8 +45,9 @@ class Pipeline:
             self._check_time(event, place)
             mapped, version = self.mapper.map(event), refused_version(record)
         except Unmappable as error:
-            detail = {"error": str(error), "advice": error.advice, "kind": kind}
-            return Item(known_as, outcome=Outcome.REJECTED, reason=error.code, detail=detail)
+            return _rejected(known_as, kind, error)
+        except Exception as fault:  # noqa: BLE001 - one source's code must not stop all the others
+            return _rejected(known_as, kind, SourceFailed(f"{_place(fault)}. {SourceFailed.advice}"))
         told = {"type": event.type, "kind": kind}
         if mapped.skipped is not None:
             return Item(known_as, outcome=Outcome.SKIPPED, reason=mapped.skipped, detail=told)
@@ -68,6 +70,20 @@ class Pipeline:
         if ahead > self.max_future:
             allowed = f"{self.max_future:.0f} s are allowed"
             raise FromTheFuture(f"The event's time is {ahead:.0f} s ahead of its record's; {allowed}.")
+
+
+def _rejected(event: str, kind: str, error: Unmappable) -> Item:
+    detail = {"error": str(error), "advice": error.advice, "kind": kind}
+    return Item(event, (), Outcome.REJECTED, error.code, detail, error)
+
+
+def _place(fault: Exception) -> str:
+    """Which error it was and where, without its text, which may hold a part of the record."""
+    trace = fault.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    where = f" in {trace.tb_frame.f_globals.get('__name__')}, line {trace.tb_lineno}" if trace else ""
+    return f"{type(fault).__name__}{where}"
 
 
 def change(wish: Wish, event: str, place: Origin, *, adopts: bool = False) -> Change:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bridge.errors import JiraError
+from bridge.errors import JiraError, Unmappable
 from bridge.model import (
     Budget,
     Call,
+    CallKind,
     Change,
     Deleted,
     Entry,
@@ -136,7 +137,8 @@ class Jira(Protocol):
 class Item:
     """What one record came to: its event's id, its changes, or why there are none.
 
-    `outcome` is None when there are changes; else SKIPPED or REJECTED with `reason`.
+    `outcome` is None when there are changes; else SKIPPED or REJECTED with `reason`, and
+    `error` is the one for which it was rejected.
     """
 
     event: str
@@ -144,6 +146,7 @@ class Item:
     outcome: Outcome | None = None
     reason: str | None = None
     detail: Mapping[str, str | int | float | None] | None = None
+    error: Unmappable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +196,13 @@ class Ledger(Protocol):
         """
         ...
 
-    async def turn(self, settled: Sequence[Settled], starting: Iterable[LinkKey], now: float) -> Turn:
-        """Take in answers, and mark the rows that are about to be called as unsure."""
+    async def turn(
+        self, settled: Sequence[Settled], starting: Mapping[LinkKey, CallKind], now: float
+    ) -> Turn:
+        """Take in answers, and mark the rows that are about to be called as unsure.
+
+        `starting` has the kind of the call that was reserved for each; see `Batch.start`.
+        """
         ...
 
     async def pending(self) -> list[Row]:

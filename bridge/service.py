@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,7 +31,8 @@ from bridge.jira.token_file import RefreshTokenFile
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.kafka.consumer import Consumer
-from bridge.kafka.envelope import HEADERS_ALLOWANCE, refused
+from bridge.kafka.dead_letters import refused
+from bridge.kafka.envelope import HEADERS_ALLOWANCE
 from bridge.kafka.topics import Topic, ensure_topics
 from bridge.ledger.sqlite import SqliteLedger
 from bridge.mapping import mapper as mapped
@@ -46,6 +47,7 @@ from bridge.observe.states import tee
 from bridge.pipeline import Pipeline
 from bridge.ports import Observe, Publish
 from bridge.settings import Settings, Site, read_text
+from bridge.shadow import Shadow
 from bridge.sources.base import load_sources
 from bridge.state.pace import Allowance, Window, per_second
 from bridge.writer import Bury, Writer
@@ -94,6 +96,7 @@ class Service:
 
     def __post_init__(self) -> None:
         """Let the metrics and the health hear what the observer hears."""
+        self._cluster = cluster(self.settings)
         self._fit = asyncio.Event()
         self._tell = tee(self.observe, self.metrics, self._watch)
 
@@ -161,15 +164,7 @@ class Service:
         stack.push_async_callback(ledger.close)
         sites = {name: await stack.enter_async_context(client) for name, client in jiras(settings).items()}
         stopping = asyncio.Event()
-        writer = Writer(
-            ledger=ledger,
-            sites=sites,
-            allowances={name: allowance(site) for name, site in settings.sites.items()},
-            bury=self._burial(publish, stopping),
-            observe=self._tell,
-            clock=_clock,
-            jitter=lambda: random.uniform(0.7, 1.3),  # noqa: S311 - spreads retries, guards nothing
-        )
+        writer = self._writer(ledger, sites, self._burial(publish, stopping))
         consumer = self._consumer(ledger, writer, publish)
         app = web.Application()
         app.add_routes(probes(self.health, self.metrics))
@@ -186,7 +181,20 @@ class Service:
 
         return job
 
-    def _consumer(self, ledger: SqliteLedger, writer: Writer, publish: Publish) -> Consumer:
+    def _writer(self, ledger: SqliteLedger, sites: Mapping[str, JiraClient], bury: Bury) -> Writer | Shadow:
+        if self.settings.worker.shadow:
+            return Shadow(ledger, self._tell)
+        return Writer(
+            ledger=ledger,
+            sites=sites,
+            allowances={name: allowance(site) for name, site in self.settings.sites.items()},
+            bury=bury,
+            observe=self._tell,
+            clock=_clock,
+            jitter=lambda: random.uniform(0.7, 1.3),  # noqa: S311 - spreads retries, guards nothing
+        )
+
+    def _consumer(self, ledger: SqliteLedger, writer: Writer | Shadow, publish: Publish) -> Consumer:
         kafka = self.settings.kafka
         intake = Intake(
             judge=pipeline(self.settings),
@@ -211,13 +219,13 @@ class Service:
         )
 
     def _burial(self, publish: Publish, stopping: asyncio.Event) -> Bury:
-        topic = self.settings.kafka.dead_letter_topic
+        kafka = self.settings.kafka
 
         async def bury(call: Call, error: JiraError) -> None:
-            key, value, headers = refused(call, error.code, str(error), MAX_RECORD_BYTES)
+            key, value, headers = refused(call, error, kafka.topics[0], MAX_RECORD_BYTES)
             while True:
                 try:
-                    await publish(topic, key, value, headers)
+                    await publish(kafka.dead_letter_topic, key, value, headers)
                 except KafkaUnavailable:
                     if stopping.is_set():
                         raise
@@ -238,19 +246,6 @@ class Service:
             await _pause(stop, _PRUNE_SECONDS)
 
     # --- common ------------------------------------------------------------------------------
-
-    @property
-    def _cluster(self) -> Cluster:
-        kafka = self.settings.kafka
-        security = kafka.security
-        return Cluster(
-            kafka.bootstrap_servers,
-            security.protocol,
-            security.sasl_mechanism or "PLAIN",
-            security.username,
-            security.password.get_secret_value() if security.password else None,
-            security.ca_file,
-        )
 
     async def _topics(self, stop: asyncio.Event) -> None:
         """See that the topics are there and fit, as soon as Kafka is. Raises TopicUnfit."""
@@ -293,6 +288,20 @@ class Service:
         if state in {"site_halted", "circuit_open", "circuit_closed"}:
             reason = f"{state}: {fields['error']}" if "error" in fields else ""
             self.health.set(f"jira {fields['site']}", ok=state == "circuit_closed", reason=reason)
+
+
+def cluster(settings: Settings) -> Cluster:
+    """The Kafka that the configuration names."""
+    kafka = settings.kafka
+    security = kafka.security
+    return Cluster(
+        kafka.bootstrap_servers,
+        security.protocol,
+        security.sasl_mechanism or "PLAIN",
+        security.username,
+        security.password.get_secret_value() if security.password else None,
+        security.ca_file,
+    )
 
 
 def endpoints(settings: Settings) -> list[Endpoint]:

@@ -76,14 +76,14 @@ class Writer:
             while self._tasks or self._settled:
                 if self._tasks:
                     await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-                await self._turn([])
+                await self._turn({})
             if self._fault:
                 raise self._fault
         finally:
             for task in (waker, *self._tasks):
                 task.cancel()
 
-    async def _turn(self, starting: list[LinkKey]) -> bool:
+    async def _turn(self, starting: Mapping[LinkKey, CallKind]) -> bool:
         """One transaction, if there is anything to do; whether there was."""
         settled, self._settled = self._settled, []
         if not settled and not starting:
@@ -100,7 +100,7 @@ class Writer:
             self._tell(entry)
         self._reasons.update({row.key: row.reason for row in turn.rows if row.key in called})
         for call in turn.calls:
-            self._schedule.left(call.key, self.clock())
+            self._schedule.left(call, self.clock())
             task = asyncio.create_task(self._send(call))
             self._tasks.add(task)
             task.add_done_callback(self._over)

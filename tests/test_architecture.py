@@ -18,6 +18,7 @@ MODULES = {
 ROOMS = ("sources", "mapping", "state", "kafka", "jira", "ledger", "observe", "simulator")
 SHELLS = {
     "bridge.writer",
+    "bridge.shadow",
     "bridge.intake",
     "bridge.ingress",
     "bridge.jira",  # its names for others, the client's among them
@@ -28,7 +29,9 @@ SHELLS = {
     "bridge.kafka.client",
     "bridge.kafka.consumer",
     "bridge.kafka.cluster",
+    "bridge.kafka.dead_letter_topic",
     "bridge.kafka.embedded",
+    "bridge.kafka.reader",
     "bridge.kafka.topics",
     "bridge.ledger.sqlite",
     "bridge.observe.logs",

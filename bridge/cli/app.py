@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
+from bridge import __version__
 from bridge.errors import BridgeError, ConfigError
 
 EPILOG = (
@@ -32,12 +32,12 @@ out = Console(highlight=False, emoji=False, soft_wrap=True, width=_WIDTH)
 err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 # Each module adds its commands to `app`; the order is that of the help.
-PARTS = ("roles", "demo", "simulator", "mapping", "explain", "links", "config")
+PARTS = ("roles", "demo", "simulator", "mapping", "explain", "dlq", "links", "config")
 
 
 def _show_version(shown: bool) -> None:
     if shown:
-        out.print(version("jira-link-bridge"))
+        out.print(__version__)
         raise typer.Exit
 
 

@@ -13,7 +13,8 @@ import typer
 from bridge.cli import options
 from bridge.cli.app import FAILED, app, out
 from bridge.errors import Unmappable, UsageError
-from bridge.kafka.envelope import Origin, decode
+from bridge.kafka.dead_letters import Origin
+from bridge.kafka.envelope import decode
 from bridge.mapping.mapper import Mapped, Site
 from bridge.model import Event, Record, Webhook
 from bridge.pipeline import Pipeline, change

@@ -50,6 +50,9 @@ OnLostPosition = Annotated[
 Port = Annotated[
     int | None, typer.Option("--port", metavar="N", help="Port to listen on; 0 takes a free one.")
 ]
+Shadow = Annotated[
+    bool | None, typer.Option("--shadow/--no-shadow", help="Decide and tell, and ask nothing of Jira.")
+]
 Projects = Annotated[
     list[str] | None, typer.Option("--project", metavar="KEY", help="Known project; may be given again.")
 ]

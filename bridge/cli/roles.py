@@ -48,11 +48,14 @@ def worker(
     ledger: options.Ledger = None,
     on_lost_position: options.OnLostPosition = None,
     port: options.Port = None,
+    shadow: options.Shadow = None,
 ) -> None:
     """Read events from Kafka and keep Jira's links.
 
     Needs no file: every flag has its key in one. How far a group has read each partition is
-    kept in the ledger, so a group of a new name reads its topics from the start.
+    kept in the ledger, so a group of a new name reads its topics from the start. With --shadow it
+    tells what it would ask of Jira (`shadow_call` in the log) and asks nothing; without, it goes on
+    from there.
     """
     settings = options.settings(
         config,
@@ -65,6 +68,7 @@ def worker(
         ledger__url=ledger,
         kafka__on_lost_position=on_lost_position,
         worker__port=port,
+        worker__shadow=shadow,
     )
     serve(settings, Role.WORKER)
 

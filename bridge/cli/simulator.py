@@ -45,7 +45,8 @@ def simulator(
         typer.Option(
             "--user",
             metavar="EMAIL:TOKEN",
-            help=f"Accepted as Basic, and the token as Bearer; may be given again. [default: {DEFAULT_AUTH}]",
+            help="Accepted as Basic, and but for Cloud's own sites as Bearer; may be given again. "
+            f"[default: {DEFAULT_AUTH}]",
         ),
     ] = None,
     limits: Annotated[

@@ -122,7 +122,7 @@ class Consumer:
             await asyncio.wait({stopping}, timeout=_PAUSE_SECONDS)
         finally:
             # Beside whatever comes next: with the broker away it takes long.
-            task = asyncio.create_task(_close(member.client))
+            task = asyncio.create_task(close_client(member.client))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
 
@@ -253,7 +253,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
             if offset != self._merged[partition]
         ]
         if read:
-            await self._merge([_record(each) for part in found.records.values() for each in part], read)
+            await self._merge([as_record(each) for part in found.records.values() for each in part], read)
 
     async def _fetch(self) -> _Read:
         """One getmany, and without giving way in between the positions that go with it."""
@@ -314,7 +314,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
         self._of.health.set(CONDITION, ok=True)
 
 
-async def _close(client: AIOKafkaConsumer) -> None:
+async def close_client(client: AIOKafkaConsumer) -> None:
     """Leave the group and close the connections."""
     try:
         # With the broker away, stop() awaits the fetches that it has cancelled, and ends early.
@@ -332,7 +332,8 @@ def _position(partition: TopicPartition, offset: int) -> Position:
     return Position(partition.topic, partition.partition, offset)
 
 
-def _record(record: ConsumerRecord[bytes, bytes]) -> Record:
+def as_record(record: ConsumerRecord[bytes, bytes]) -> Record:
+    """The record in the bridge's own words."""
     headers = tuple((name, value or b"") for name, value in record.headers)
     return Record(
         record.topic, record.partition, record.offset, record.timestamp, record.key, record.value, headers

@@ -1,4 +1,4 @@
-"""Records as they stand on Kafka: the bridge's own envelope, CloudEvents, and dead letters. Pure.
+"""Events as they stand on Kafka: the bridge's own envelope, and CloudEvents. Pure.
 
 The bridge's own envelope is a webhook's raw body with these headers: `bridge-endpoint`,
 `bridge-source`, `bridge-format` (1), `bridge-delivery-id`, `bridge-received-at` (ISO 8601, UTC,
@@ -7,8 +7,6 @@ the content type, so that no webhook's body can pose as a CloudEvent.
 
 Others send CloudEvents 1.0 in the structured or the binary mode of
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md.
-
-A dead letter is the record as it was, with `bridge-dead-*` headers beside its own.
 """
 
 from __future__ import annotations
@@ -18,12 +16,12 @@ import re
 from base64 import b64decode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from bridge.errors import BadEnvelope
-from bridge.model import EPOCH, Call, Event, Record, Version, Webhook
+from bridge.model import EPOCH, Event, Record, Webhook
 
 Headers = list[tuple[str, bytes]]
 
@@ -34,10 +32,6 @@ HEADERS_ALLOWANCE = 48_000
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
-_DEAD = "bridge-dead-"
-_VERSION = _DEAD + "version"
-_ORIGIN = ("topic", "partition", "offset", "timestamp")
-_ERROR_LIMIT = 500
 _SHOWN = 80
 
 
@@ -170,7 +164,8 @@ def _is_json(media: str) -> bool:
 
 
 def _shown(value: object) -> str:
-    return repr(value)[:_SHOWN]
+    # Of a list only that it is one: it may be nested deeper than repr goes.
+    return repr(value)[:_SHOWN] if isinstance(value, str | int | float | None) else type(value).__name__
 
 
 def _time(text: str) -> datetime:
@@ -199,97 +194,3 @@ def _since_epoch(moment: datetime) -> datetime:
     if moment < EPOCH:
         raise ValueError(moment)
     return moment
-
-
-# --- dead letters --------------------------------------------------------------------------
-
-
-class Origin(NamedTuple):
-    """Where a record stood first. `timestamp` is in milliseconds since the epoch."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-
-
-def origin(record: Record) -> Origin:
-    """Where the record stood before it became a dead letter or was replayed; else where it stands."""
-    topic, *numbers = (record.header(_DEAD + name) for name in _ORIGIN)
-    if topic and all(number and re.fullmatch(r"\d{1,18}", number, re.ASCII) for number in numbers):
-        return Origin(topic, *(int(number or 0) for number in numbers))
-    return Origin(record.topic, record.partition, record.offset, record.timestamp)
-
-
-def dead_letter(record: Record, code: str, error: str, max_bytes: int) -> tuple[bytes | None, bytes, Headers]:
-    """The key, value and headers by which a rejected record goes to the dead-letter topic.
-
-    `max_bytes` is what the topic takes; a letter that would be longer loses its body's end,
-    then its own headers, then its key, and says in `bridge-dead-cut` how many bytes the body had.
-    """
-    came_from = origin(record)
-    head: Headers = [
-        (_DEAD + name, str(part).encode()) for name, part in zip(_ORIGIN, came_from, strict=True)
-    ]
-    head += [
-        (_DEAD + "reason", code.encode()),
-        (_DEAD + "error", error[:_ERROR_LIMIT].encode("utf-8", "replace")),
-    ]
-    own = [(name, value) for name, value in record.headers if not name.lower().startswith(_DEAD)]
-    key, value = record.key, record.value or b""
-    if _size(key, value, own + head) <= max_bytes:
-        return key, value, own + head
-    head.append((_DEAD + "cut", str(len(value)).encode()))
-    if _size(key, b"", own + head) > max_bytes:
-        own = []
-    if _size(key, b"", own + head) > max_bytes:
-        key = None
-    return key, value[: max(0, max_bytes - _size(key, b"", own + head))], own + head
-
-
-def refused(call: Call, code: str, error: str, max_bytes: int) -> tuple[bytes, bytes, Headers]:
-    """The key, value and headers by which a link that Jira refuses goes to the dead-letter topic.
-
-    The value is the canonical event that asks for it; `bridge-dead-version` says how new it is.
-    One longer than `max_bytes` loses its link and says in `bridge-dead-cut` how long it was.
-    """
-    source, _, event_id = call.event.partition(" ")
-    site, issue, global_id = call.key
-    data: dict[str, Any] = {"site": site, "issue": issue, "globalId": global_id}
-    event = {
-        "specversion": "1.0",
-        "id": event_id,
-        "source": source,
-        "type": "remotelink.upsert" if call.link else "remotelink.delete",
-        "time": EPOCH + timedelta(microseconds=call.version.time),
-        "subject": global_id,
-        "datacontenttype": "application/json",
-        "data": data,
-    }
-    headers = [
-        ("content-type", b"application/cloudevents+json"),
-        (_DEAD + "reason", code.encode()),
-        (_DEAD + "error", error[:_ERROR_LIMIT].encode("utf-8", "replace")),
-        (_VERSION, call.version.text().encode()),
-    ]
-    key, cut = global_id.encode(), orjson.dumps(event)
-    data |= call.link.body() if call.link else {}
-    value = orjson.dumps(event)
-    if _size(key, value, headers) <= max_bytes:
-        return key, value, headers
-    return key, cut, [*headers, (_DEAD + "cut", str(len(value)).encode())]
-
-
-def refused_version(record: Record) -> Version | None:
-    """How new the wish in a replayed letter of `refused` is; None for any other record."""
-    text = record.header(_VERSION)
-    try:
-        return None if text is None else Version.parse(text)
-    except (TypeError, ValueError):
-        raise BadEnvelope(f"{_VERSION} is no version: {_shown(text)}.") from None
-
-
-def _size(key: bytes | None, value: bytes, headers: Headers) -> int:
-    """At least what the record takes on the wire: lengths are varints of 5 bytes at the most."""
-    framing = 100  # the batch's header (61 bytes) and the record's own fields
-    return framing + len(key or b"") + len(value) + sum(10 + len(n.encode()) + len(v) for n, v in headers)

@@ -10,7 +10,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,6 +20,8 @@ import orjson
 
 from bridge.errors import LedgerBusy, LedgerFailed, LedgerFormat, PositionMoved, UsageError
 from bridge.model import (
+    Adoption,
+    CallKind,
     Entry,
     Known,
     Link,
@@ -28,6 +30,7 @@ from bridge.model import (
     Phase,
     Position,
     Row,
+    Stray,
     Subject,
     Version,
     Wanted,
@@ -44,7 +47,7 @@ CREATE TABLE rows (
   version TEXT NOT NULL, event TEXT NOT NULL, seen TEXT NOT NULL, link BLOB,
   known TEXT NOT NULL, digest TEXT, link_id INTEGER,
   phase TEXT NOT NULL, not_before REAL NOT NULL, attempts INTEGER NOT NULL, reason TEXT,
-  adopts INTEGER NOT NULL DEFAULT 0, stray INTEGER,
+  stray TEXT,
   PRIMARY KEY (site, global_id, issue)
 ) WITHOUT ROWID;
 CREATE INDEX rows_open ON rows (phase) WHERE phase <> 'settled';
@@ -67,15 +70,11 @@ CREATE INDEX journal_event ON journal (event);
 CREATE INDEX journal_event_id ON journal (event_id);
 CREATE INDEX journal_at ON journal (at);
 """
-_ADD_ADOPTION = """
-ALTER TABLE rows ADD COLUMN adopts INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE rows ADD COLUMN stray INTEGER;
-"""
-_STEPS = {0: _SCHEMA, 1: _ADD_ADOPTION, FORMAT: ""}
+_STEPS = {0: _SCHEMA, 1: "ALTER TABLE rows ADD COLUMN stray TEXT;", FORMAT: ""}
 """What brings a file of each format to the present one."""
 _SELECT = """
 SELECT issue, version, event, seen, link, known, digest, link_id, phase, not_before, attempts, reason,
-  adopts, stray, site, global_id FROM rows
+  stray, site, global_id FROM rows
 """
 _SELECT_SUBJECT = f"{_SELECT} WHERE site = ? AND global_id = ?"
 _SELECT_PHASE = f"{_SELECT} WHERE phase = ?"
@@ -84,7 +83,7 @@ _SELECT_ALL = f"{_SELECT} ORDER BY site, issue, global_id"
 _SELECT_SET = "SELECT version, event, seen FROM sets WHERE site = ? AND global_id = ?"
 _STORE_ROW = """
 INSERT OR REPLACE INTO rows (issue, version, event, seen, link, known, digest, link_id, phase, not_before,
-  attempts, reason, adopts, stray, site, global_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  attempts, reason, stray, site, global_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SELECT_JOURNAL = """
 SELECT at, event, outcome, reason, site, issue, global_id, detail FROM journal
@@ -95,7 +94,7 @@ INSERT INTO journal (at, event, event_id, outcome, reason, site, issue, global_i
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SELECT_TOMBSTONES = (
-    "SELECT site, global_id, issue, version FROM rows WHERE link IS NULL AND phase = 'settled'"
+    "SELECT site, global_id, issue, version FROM rows WHERE link IS NULL AND phase <> 'pending'"
 )
 _SELECT_EMPTY_SETS = """
 SELECT site, global_id, version FROM sets
@@ -143,9 +142,8 @@ class SqliteTables:
             self._store(batch)
         return Merged(outcomes, tuple(batch.pending()))
 
-    def turn(self, settled: Sequence[Settled], starting: Iterable[LinkKey], now: float) -> Turn:
+    def turn(self, settled: Sequence[Settled], starting: Mapping[LinkKey, CallKind], now: float) -> Turn:
         """Take in answers and mark what is about to be called."""
-        starting = tuple(starting)
         subjects = {one.call.key.subject for one in settled} | {key.subject for key in starting}
         with self._transaction():
             batch = self._load(subjects, now)
@@ -168,7 +166,7 @@ class SqliteTables:
         return [_entry(columns) for columns in self._db.execute(_SELECT_JOURNAL, (event, event))]
 
     def prune(self, journal_before: float, tombstones_before: float) -> int:
-        """Drop journal entries and settled tombstones older than these seconds; how many went.
+        """Drop journal entries, and tombstones that want no call, older than these seconds; how many went.
 
         A tombstone's age is its record's: an older event may come as long as the topic keeps it.
         """
@@ -284,7 +282,9 @@ class SqliteLedger:
         """See `bridge.ports.Ledger`."""
         return await self._run(self._tables.merge, items, group, read, now)
 
-    async def turn(self, settled: Sequence[Settled], starting: Iterable[LinkKey], now: float) -> Turn:
+    async def turn(
+        self, settled: Sequence[Settled], starting: Mapping[LinkKey, CallKind], now: float
+    ) -> Turn:
         """See `bridge.ports.Ledger`."""
         return await self._run(self._tables.turn, settled, starting, now)
 
@@ -325,7 +325,6 @@ def _row(columns: Sequence[Any]) -> Row:
         not_before,
         attempts,
         reason,
-        adopts,
         stray,
         *subject,
     ) = columns
@@ -339,8 +338,7 @@ def _row(columns: Sequence[Any]) -> Row:
         not_before,
         attempts,
         reason,
-        bool(adopts),
-        stray,
+        _stray(stray),
     )
 
 
@@ -356,11 +354,21 @@ def _columns(row: Row) -> tuple[Any, ...]:
         row.not_before,
         row.attempts,
         row.reason,
-        row.adopts,
-        row.stray,
+        _stray_column(row.stray),
         row.key.site,
         row.key.global_id,
     )
+
+
+def _stray(column: str | None) -> Stray | None:
+    if column is None:
+        return None
+    adoption, link_id, digest = orjson.loads(column)
+    return Stray(Adoption(adoption), link_id, digest)
+
+
+def _stray_column(stray: Stray | None) -> str | None:
+    return orjson.dumps((stray.adoption, stray.id, stray.digest)).decode() if stray else None
 
 
 def _wanted(version: str, event: str, seen: str, link: bytes | None = None) -> Wanted:

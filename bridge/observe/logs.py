@@ -68,7 +68,7 @@ def _redact(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 
 def redacted(fields: Mapping[str, object]) -> dict[str, object]:
-    """`fields` with the values of secrets replaced, also inside mappings."""
+    """`fields` with the values of secrets replaced, also inside mappings and lists."""
     return {name: _REDACTED if _is_secret(name) else _plain(value) for name, value in fields.items()}
 
 
@@ -79,6 +79,8 @@ def _is_secret(name: str) -> bool:
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return redacted(value)
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
     return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else value
 
 

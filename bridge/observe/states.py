@@ -145,7 +145,7 @@ STATES: dict[str, State] = {
         Level.WARNING,
         "A record was rejected and stands in the dead-letter topic.",
         _counter("dead_letters", "code"),
-        "`jira-bridge explain` tells the reason; correct the cause, then let the sender deliver it again.",
+        "`jira-bridge dlq show` tells the reason; correct the cause, then `jira-bridge dlq replay`.",
     ),
     # --- ingress ---------------------------------------------------------------------------
     "delivery_taken": State(Level.INFO, "A webhook is on Kafka.", _seconds("delivery", "endpoint")),
@@ -169,6 +169,11 @@ STATES: dict[str, State] = {
         Level.DEBUG,
         "A request to Jira was answered, or its answer was lost.",
         _seconds("jira_call", "site", "call", "code"),
+    ),
+    "shadow_call": State(
+        Level.INFO,
+        "A call that the worker would make of Jira, were it not a shadow; nothing was sent.",
+        _counter("shadow_calls", "site", "call"),
     ),
     "rate_limited": State(
         Level.INFO,

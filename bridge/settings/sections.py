@@ -118,8 +118,8 @@ ApiVersion = Annotated[
     BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
     WithJsonSchema({"enum": [2, 3, "2", "3"]}),
 ]
-Rate = Annotated[float, Field(gt=0, lt=math.inf, description="requests a second")]
-Window = tuple[Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0, lt=math.inf)]]
+Rate = Annotated[float, Field(gt=0, le=100_000, description="requests a second")]
+Window = tuple[Annotated[int, Field(ge=1, le=100_000)], Annotated[float, Field(gt=0, le=86_400)]]
 
 
 # --- the sections --------------------------------------------------------------------------
@@ -422,6 +422,7 @@ class Worker(Section):
 
     host: str = Field("0.0.0.0", description="address of metrics and probes")  # noqa: S104 - as above
     port: Port = Field(8081, description="port of metrics and probes; 0 takes a free one")
+    shadow: bool = Field(False, description="read and decide, tell what would be asked of Jira, ask nothing")
     max_future_seconds: int = Field(
         600, ge=0, description="seconds that an event's time may be ahead of its record's"
     )

@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
+
 LONGEST = 255
 """UTF-16 units, as a Java string counts."""
 
@@ -47,26 +49,38 @@ FIELDS = (
 )
 
 _PARTS = sorted({field.path[:n] for field in FIELDS for n in range(1, len(field.path))}, key=len)
+_CHECKED = [field for field in FIELDS if field.is_required or field.is_limited or field.is_url]
 _PLACES = [(field, field.path[:-1], field.path[-1]) for field in FIELDS]
 
 Record = Mapping[str, Any]
 """A link as Jira keeps it: values by flat name, without those that are null."""
 
 
-def accept(body: object) -> tuple[Record, dict[str, str]]:
-    """The record that the body asks for, and all that is wrong with it by flat name."""
+class Misread(ValueError):
+    """A body that has not the form of a link."""
+
+
+def read(body: object) -> Record:
+    """The record that a body stands for. Raises Misread where something is of another type.
+
+    A number or a boolean where a text belongs is taken as a text, as Jackson takes it, which reads
+    Jira's bodies.
+    """
     parts: dict[tuple[str, ...], object] = {(): body}
     for path in _PARTS:
         parts[path] = _within(parts[path[:-1]], path[-1])
-    record: dict[str, Any] = {}
-    errors: dict[str, str] = {}
+    record = {}
     for field, part, key in _PLACES:
         value = _within(parts[part], key)
-        if text := _fault(field, value):
-            errors[field.name] = text
-        elif value not in (None, ""):
-            record[field.name] = value
-    return record, errors
+        if value is not None and value != "":
+            record[field.name] = value if type(value) is field.kind else _coerced(field, value)
+    return record
+
+
+def faults(record: Record) -> dict[str, str]:
+    """All that Jira does not accept in a record, by flat name."""
+    found = ((field.name, _fault(field, record.get(field.name))) for field in _CHECKED)
+    return {name: text for name, text in found if text}
 
 
 def show(record: Record) -> dict[str, Any]:
@@ -86,25 +100,25 @@ def show(record: Record) -> dict[str, Any]:
 
 
 def _within(part: object, key: str) -> object:
-    """What stands there; None when the part is null or nothing, else what breaks the way."""
+    """What stands there; None when the part is null or nothing."""
     if isinstance(part, dict):
         return part.get(key)
-    return None if part is None else _Misplaced(key)
+    if part is None:
+        return None
+    raise Misread(key)
 
 
-class _Misplaced(str):
-    """Stands for a value below something that is no object."""
+def _coerced(field: Field, value: object) -> str:
+    if field.kind is str and isinstance(value, bool | int | float):
+        return orjson.dumps(value).decode()
+    raise Misread(field.name)
 
-    __slots__ = ()
 
-
-def _fault(field: Field, value: object) -> str:
+def _fault(field: Field, value: str | None) -> str:
     """What is wrong with the value, empty when nothing is."""
-    if value is not None and type(value) is not field.kind:
-        return f"'{field.name}' is not of the right type."
-    if field.is_required and (value is None or not str(value).strip()):
+    if field.is_required and not (value or "").strip():
         return f"'{field.name}' is required."
-    if not isinstance(value, str) or not value:
+    if value is None:
         return ""
     if field.is_limited and is_too_long(value):
         return f"'{field.name}' is longer than {LONGEST} characters."

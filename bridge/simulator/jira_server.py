@@ -45,7 +45,7 @@ class JiraServer:
     Args:
         model: the Jira behind it.
         port: to listen on; 0 takes a free one.
-        auth: EMAIL:TOKEN that is accepted as Basic, and its TOKEN as Bearer.
+        auth: EMAIL:TOKEN that is accepted as Basic, and but for a Cloud site's own URL as Bearer.
         host: the address to listen on.
         seed: of the faults' chance.
         users: more users, by name.
@@ -119,7 +119,10 @@ class JiraServer:
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         target = _target(request.raw_path)
         if target.startswith(ROOT):
-            return _response(await self._administer(request, target))
+            try:
+                return _response(await self._administer(request, target))
+            except ConnectionError:  # as below
+                return web.Response()
         turn = self.simulation.begin(self._asked(request, target), time.time())
         answer = None
         try:
@@ -140,6 +143,7 @@ class JiraServer:
             f"http://{host}" if host and host.isascii() else self.url,
             headers.get("Authorization"),
             headers.get("Content-Type", ""),
+            accept=headers.get("Accept", ""),
         )
 
     async def _answer(self, request: web.BaseRequest, turn: Turn) -> Answer | None:
@@ -152,8 +156,8 @@ class JiraServer:
             _close(request, with_reset=fate is Fate.RESET_BEFORE)
             return None
         body = await _read(request)
-        if body is None:
-            return Answer(refusal(413, "The request is too large."))
+        if isinstance(body, Reply):
+            return Answer(body)
         written = len(self.model.history)
         answer = self.simulation.apply(turn._replace(asked=turn.asked._replace(body=body)), time.time())
         entries = self.model.history[written:]
@@ -175,8 +179,8 @@ class JiraServer:
         if path == ROOT and request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
             return Reply(200, {**PAGE, **_PAGE_POLICY}, render(self.simulation.state()).encode())
         body = await _read(request)
-        if body is None:
-            return refusal(413, "The request is too large.")
+        if isinstance(body, Reply):
+            return body
         return self._admin.answer(request.method, target, body, time.time())
 
 
@@ -203,15 +207,20 @@ def _response(reply: Reply) -> web.Response:
     return web.Response(status=reply.status, headers={**_JSON, **_COMMON, **reply.headers}, body=body)
 
 
-async def _read(request: web.BaseRequest) -> bytes | None:
-    """The body, None when it is too large; a client that waits for leave to send it is given leave."""
+async def _read(request: web.BaseRequest) -> bytes | Reply:
+    """The body, or the refusal of one that cannot be taken in.
+
+    A client that waits for leave to send it is given leave.
+    """
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(_CONTINUE)
         request.writer.output_size = 0  # the answer itself has not begun
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
-        return None
+        return refusal(413, "The request is too large.")
+    except web.RequestPayloadError:
+        return refusal(400, "The request's body is not in the encoding that its headers tell.")
 
 
 async def _pause(seconds: float) -> None:

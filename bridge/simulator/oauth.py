@@ -20,6 +20,8 @@ CLOUD_ID = "5d1c0f2e-0000-4000-8000-73696d756c61"
 
 SCOPES = "read:jira-work write:jira-work"
 
+_GRANTS = ("client_credentials", "refresh_token")
+
 
 class Tokens:
     """Access and refresh tokens that were given out; of refresh tokens an app's last one is good."""
@@ -39,22 +41,21 @@ class Tokens:
     def grant(self, body: bytes, seconds: int, now: float) -> Reply:
         """What the token endpoint answers; `seconds` is how long an access token lives."""
         form = _form(body)
+        if form.get("grant_type") not in _GRANTS:
+            return _error(400, "invalid_request", f"grant_type must be one of [{'|'.join(_GRANTS)}]")
         name = form.get("client_id", "")
         user = self._users.get(name)
         if user is None or not user.is_app or not user.token or user.token != form.get("client_secret"):
             return _error(401, "access_denied", "Unauthorized")
-        match form.get("grant_type"):
-            case "client_credentials":
-                return Reply(200, {}, self._issue(name, seconds, now))
-            case "refresh_token":
-                first = (name, user.refresh_token)
-                good = self._refresh.get(first, user.refresh_token)
-                if not good or form.get("refresh_token") != good:
-                    return _error(403, "unauthorized_client", "refresh_token is invalid")
-                self._refresh[first] = self._text("refresh", name)
-                given = self._issue(name, seconds, now)
-                return Reply(200, {}, {**given, "refresh_token": self._refresh[first]})
-        return _error(400, "unsupported_grant_type", "grant_type must be client_credentials or refresh_token")
+        if form["grant_type"] == "client_credentials":
+            return Reply(200, {}, self._issue(name, seconds, now))
+        first = (name, user.refresh_token)
+        good = self._refresh.get(first, user.refresh_token)
+        if not good or form.get("refresh_token") != good:
+            return _error(403, "unauthorized_client", "refresh_token is invalid")
+        self._refresh[first] = self._text("refresh", name)
+        given = self._issue(name, seconds, now)
+        return Reply(200, {}, {**given, "refresh_token": self._refresh[first]})
 
     def _issue(self, name: str, seconds: int, now: float) -> dict[str, Any]:
         token = self._text("access", name)

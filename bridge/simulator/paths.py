@@ -21,11 +21,17 @@ class HttpRequest(NamedTuple):
     authorization: str | None = None
     content_type: str = ""
     body: bytes = b""
+    accept: str = ""
 
     @property
     def operation(self) -> str:
         """The method, where HEAD is a GET whose body stays away."""
         return "GET" if self.method == "HEAD" else self.method
+
+    @property
+    def scheme(self) -> str:
+        """That of the credentials, in small letters; empty without any."""
+        return (self.authorization or "").partition(" ")[0].lower()
 
     @property
     def media_type(self) -> str:

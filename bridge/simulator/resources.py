@@ -14,10 +14,13 @@ from bridge.simulator.faults import Deployment
 from bridge.simulator.jira_model import NO_ISSUE, Denied, JiraModel, Permission
 from bridge.simulator.oauth import CLOUD_ID, SCOPES
 from bridge.simulator.reply import Reply, refusal
-from bridge.simulator.users import ANONYMOUS, account_id
+from bridge.simulator.users import account_id
 
 OPEN = frozenset({"api/serverInfo", "api/field", "_edge/tenant_info"})
 """What anybody may read, without credentials too."""
+
+PRIVATE = frozenset({"api/myself", "rest/auth/1/session"})
+"""What nobody reads without credentials, even where anonymous is a user."""
 
 TOKEN = frozenset({"oauth/token", "rest/oauth2/latest/token"})
 """Where OAuth's tokens are given out: in Cloud, and in Data Center."""
@@ -48,9 +51,11 @@ class Context:
 Resource = Callable[[Context], Reply]
 
 
-def find(path: Sequence[str]) -> Resource | None:
+def find(path: Sequence[str], deployment: Deployment) -> Resource | None:
     """The resource at the parts of a path; None where is none."""
     match path:
+        case ["rest", "auth", "1", "session"] if deployment is Deployment.SERVER:
+            return _session
         case ["api", "issue", key]:
             return lambda context: _issue(context, key)
         case ["rest", "applinks", "latest", "applicationlink" | "listApplicationlinks"]:
@@ -76,8 +81,6 @@ def _server_info(context: Context) -> Reply:
 
 def _myself(context: Context) -> Reply:
     name = context.user
-    if name == ANONYMOUS:
-        return refusal(401, "You are not authenticated.")
     known = _known_by(context)
     (key, value), *_ = known.items()
     person = {"emailAddress": name, "displayName": name, "active": True, "timeZone": "Etc/UTC"}
@@ -119,11 +122,7 @@ def _part(context: Context, kind: str, number: str, name: str) -> dict[str, Any]
 
 
 def _session(context: Context) -> Reply:
-    """Who is logged in; Cloud has no such resource any more."""
-    if context.is_cloud:
-        return nowhere(f"{context.base}/rest/auth/1/session")
-    if context.user == ANONYMOUS:
-        return refusal(401, "You are not authenticated.")
+    """Who is logged in."""
     at = f"{context.base}/rest/api/latest/user?username={context.user}"
     return Reply(200, {}, {"self": at, "name": context.user, "loginInfo": {"loginCount": 1}})
 
@@ -137,16 +136,10 @@ def _accessible(context: Context) -> Reply:
     return Reply(200, {}, [site])
 
 
-def nowhere(url: str) -> Reply:
-    """What a path of the API answers at which nothing is, in the words of Jira's REST framework."""
-    return Reply(404, {}, {"message": f"null for uri: {url}", "status-code": 404})
-
-
 _RESOURCES: Mapping[str, Resource] = {
     "_edge/tenant_info": _tenant,
     "oauth/token/accessible-resources": _accessible,
     "api/serverInfo": _server_info,
     "api/myself": _myself,
     "api/field": _fields,
-    "rest/auth/1/session": _session,
 }

@@ -147,7 +147,7 @@ class Simulation:
         """The answer with the names under which Atlassian's support would find it."""
         id_, trace = turn.throw.request_id, turn.throw.trace
         if self.knobs.deployment is Deployment.CLOUD:
-            return reply.adding({"ATL-TraceId": trace, "ATL-Request-Id": id_, "X-AREQUESTID": id_})
+            return reply.adding({"ATL-TraceId": trace, "ATL-Request-Id": _dashed(trace), "X-AREQUESTID": id_})
         minute, number = int(id_[:4], 16) % 1440, int(id_[4:10], 16)
         return reply.adding({"X-AREQUESTID": f"{minute}x{number}x1"})
 
@@ -182,3 +182,8 @@ class Simulation:
             "counts": dict(self.counts),
             "history": {name: history[name] for name in ("created", "updated", "deleted", "needless")},
         }
+
+
+def _dashed(digits: str) -> str:
+    """A UUID's 32 digits in its usual form."""
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

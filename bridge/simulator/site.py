@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
-from bridge.simulator import resources
-from bridge.simulator.faults import Limits
+from bridge.simulator import resources, routing
+from bridge.simulator.faults import Deployment, Limits
 from bridge.simulator.jira_model import JiraModel, Request
-from bridge.simulator.login import Caller, authenticate, signature
+from bridge.simulator.login import BEARER_REFUSED, Caller, authenticate, signature
 from bridge.simulator.oauth import CLOUD_ID, Tokens
 from bridge.simulator.paths import HttpRequest, Place
 from bridge.simulator.rate_limit import Ask, CloudLimits, DataCenterLimits
 from bridge.simulator.reply import Reply, page, refusal
 from bridge.simulator.users import Users
-
-JSON = "application/json"
 
 
 class Answer(NamedTuple):
@@ -47,17 +45,26 @@ class Site:
     def answer(self, asked: HttpRequest, place: Place, now: float) -> Answer:
         """What the site answers; `now` in seconds since the epoch."""
         knobs = self.model.knobs
-        if place.name in resources.TOKEN and asked.method == "POST":
-            return Answer(self._tokens.grant(asked.body, knobs.token_seconds, now))
-        if place.cloud_id not in {None, CLOUD_ID}:
-            return Answer(Reply(404, {}, {"code": 404, "message": "Not Found"}))
-        if place.is_page:
-            return Answer(page(200, "Log in") if place.name == "/login.jsp" else page(404, "Not Found"))
-        caller = authenticate(asked, place, self.users, self._tokens, knobs.login, now)
+        if reply := self._before_jira(asked, place, now):
+            return Answer(reply)
+        caller = authenticate(asked, place, self.users, self._tokens, knobs, now)
         if isinstance(caller, Reply):
             return Answer(caller.adding(signature(None, knobs.deployment)))
         reply = self._limited(asked, place, caller, now)
         return Answer(reply.adding(signature(caller, knobs.deployment)), caller.name)
+
+    def _before_jira(self, asked: HttpRequest, place: Place, now: float) -> Reply | None:
+        """What is answered whoever asks: by the gateway, as a page, or by a Cloud site's framework."""
+        knobs = self.model.knobs
+        if place.name in resources.TOKEN and asked.method == "POST":
+            return self._tokens.grant(asked.body, knobs.token_seconds, now)
+        if place.cloud_id not in {None, CLOUD_ID}:
+            return _no_site(asked, now)
+        if place.is_page:
+            return page(200, "Log in") if place.name == "/login.jsp" else page(404, "Not Found")
+        if knobs.deployment is Deployment.SERVER or place.is_gateway:
+            return None
+        return BEARER_REFUSED if asked.scheme == "bearer" else routing.refuse(asked, place, knobs)
 
     # --- what is allowed -------------------------------------------------------------------
 
@@ -94,44 +101,36 @@ class Site:
     # --- what is done ----------------------------------------------------------------------
 
     def _do(self, asked: HttpRequest, place: Place, caller: Caller, now: float) -> Reply:
-        resource = resources.find(place.parts)
-        methods = _methods(place) or (("GET",) if resource else ())
-        if not methods:
-            return resources.nowhere(asked.base + asked.target)
+        knobs = self.model.knobs
+        if refused := routing.refuse(asked, place, knobs):
+            return refused
         if asked.method == "OPTIONS":
-            return Reply(200, _allow(methods))
-        if asked.operation not in methods:
-            return refusal(405, "Method Not Allowed", headers=_allow(methods))
-        if resource:
-            root = asked.base + place.root
+            return Reply(200, routing.options(routing.methods(place, knobs.deployment)))
+        root = asked.base + place.root
+        if resource := resources.find(place.parts, knobs.deployment):
             return resource(resources.Context(self.model, asked.base, root, caller.name, caller.user.denied))
-        return self._links(asked, place, caller, now)
-
-    def _links(self, asked: HttpRequest, place: Place, caller: Caller, now: float) -> Reply:
-        typed = {"POST", "PUT", "DELETE"} if self.model.knobs.is_delete_typed else {"POST", "PUT"}
-        if asked.method in typed and asked.media_type != JSON:
-            return refusal(415, f"The content type must be {JSON}.")
         request = Request(
             asked.operation,
             place.issue or "",
             place.link_id,
             asked.global_id,
             asked.body,
-            asked.base + place.root,
+            root,
             caller.user.denied,
         )
         return self.model.answer(request, now)
 
 
-def _methods(place: Place) -> Sequence[str]:
-    """Those of remote links."""
-    if place.issue is None:
-        return ()
-    return ("GET", "POST", "DELETE") if place.link_id is None else ("GET", "PUT", "DELETE")
-
-
-def _allow(methods: Sequence[str]) -> dict[str, str]:
-    return {"Allow": ",".join((*methods, "HEAD", "OPTIONS"))}
+def _no_site(asked: HttpRequest, now: float) -> Reply:
+    """What the gateway answers where it knows no site of that id."""
+    body = {
+        "timestamp": datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z"),
+        "status": 404,
+        "error": "Not Found",
+        "message": "No message available",
+        "path": asked.target.partition("?")[0],
+    }
+    return Reply(404, {}, body)
 
 
 def _objects(reply: Reply) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from bridge.errors import JiraError
 from bridge.model import (
+    Adoption,
     Call,
     CallKind,
     Change,
@@ -22,6 +23,7 @@ from bridge.model import (
     Outcome,
     Phase,
     Row,
+    Stray,
     Subject,
     Wanted,
     Written,
@@ -52,11 +54,9 @@ class Batch:
     entries: list[Entry] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Bring rows that stand under the old key of a moved issue to its new one."""
-        for subject, state in list(self.subjects.items()):
-            for issue in list(state.rows):
-                if (new := self._current(subject.site, issue)) != issue:
-                    self._move(LinkKey(subject.site, issue, subject.global_id), new)
+        """Bring rows that stand under the former key of a moved issue to its present one."""
+        for subject in list(self.subjects):
+            self._rekey(subject)
 
     def merge(self, items: Iterable[Item]) -> tuple[Outcome, ...]:
         """Merge the items in order; an outcome for each."""
@@ -67,23 +67,26 @@ class Batch:
         for one in settled:
             self._settle(one)
 
-    def start(self, keys: Iterable[LinkKey]) -> list[Call]:
-        """The calls that the rows want next; the row of each that writes is marked unsure."""
+    def start(self, reserved: Mapping[LinkKey, CallKind]) -> list[Call]:
+        """The calls that the rows want next; the row of each that writes is marked unsure.
+
+        A row that by now wants another write than was reserved for it waits for its own turn, and
+        so does one that stands under another key.
+        """
         calls = []
-        for key in keys:
+        for key, kind in reserved.items():
             row = self.row(key)
-            # A row that now stands under another key is called under that one, in its own turn.
             call = call_for(row) if row and row.key == key else None
             if row is None or call is None:
                 continue
             if call.kind is CallKind.DELETE and call.before is Known.UNSEEN and self._has_link(key.subject):
                 # Perhaps the former key of an issue whose link stands under another one: ask first.
                 call = replace(call, kind=CallKind.LOOK_UP)
-            calls.append(call)
-            if call.kind in WRITES:
-                self._put(
-                    replace(row, known=Known.UNSURE, adopts=row.adopts and call.kind is not CallKind.ADOPT)
-                )
+            if call.kind not in WRITES:
+                calls.append(call)
+            elif call.kind is kind:
+                calls.append(call)
+                self._put(_marked(row, call))
         return calls
 
     def _has_link(self, subject: Subject) -> bool:
@@ -134,34 +137,43 @@ class Batch:
             self.entries.append(
                 Entry(settled.at, call.event, done.outcome, done.reason, done.row.key, detail)
             )
-        if isinstance(answer, Written):
-            self._join_same_link(done.row.key, answer.link_id)
+        if isinstance(answer, Written | Found) and done.row.link_id is not None:
+            self._join_same_link(done.row.key, done.row.link_id)
 
     def _learn_move(self, call: Call, answer: Answer) -> None:
         issue = _issue_named_by(answer)
         if issue and issue != call.key.issue:
-            self._move(call.key, issue)
+            self._move(call.key.site, call.key.issue, issue)
 
     def _join_same_link(self, key: LinkKey, link_id: int) -> None:
         """Another row with this link's id is the same link, under the issue's former key."""
         for issue, row in list(self.subjects[key.subject].rows.items()):
             if issue != key.issue and row.link_id == link_id:
-                self._move(row.key, key.issue)
+                self._move(key.site, issue, key.issue)
 
-    def _move(self, old: LinkKey, issue: str) -> None:
-        if self._current(old.site, issue) != issue:  # it came back: this key leads nowhere else now
-            self.moves[old.site, issue] = issue
-        self.moves[old.site, old.issue] = issue
-        state = self.subjects[old.subject]
-        rows = dict(state.rows)
-        gone = rows.pop(old.issue, None)
-        self.subjects[old.subject] = replace(state, rows=rows)
-        if gone is None:
-            return
-        self.removed.add(old)
-        self.changed.pop(old, None)
-        new = replace(gone, key=old._replace(issue=issue))
-        self._put(join(rows[issue], new) if issue in rows else new)
+    def _move(self, site: str, former: str, issue: str) -> None:
+        """The issue bears another key now; all that is loaded of it stands under that one."""
+        if self._current(site, issue) != issue:  # it came back: this key leads nowhere else now
+            self.moves[site, issue] = issue
+        self.moves[site, former] = issue
+        for subject in self.subjects:
+            if subject.site == site:
+                self._rekey(subject)
+
+    def _rekey(self, subject: Subject) -> None:
+        for issue, row in list(self.subjects[subject].rows.items()):
+            if (present := self._current(subject.site, issue)) != issue:
+                self._take_out(row.key)
+                new = replace(row, key=row.key._replace(issue=present))
+                standing = self.subjects[subject].rows.get(present)
+                self._put(join(standing, new) if standing else new)
+
+    def _take_out(self, key: LinkKey) -> None:
+        state = self.subjects[key.subject]
+        rows = {issue: row for issue, row in state.rows.items() if issue != key.issue}
+        self.subjects[key.subject] = replace(state, rows=rows)
+        self.removed.add(key)
+        self.changed.pop(key, None)
 
     def _put(self, row: Row) -> None:
         state = self.subjects[row.key.subject]
@@ -177,6 +189,13 @@ class Batch:
     def pending(self) -> list[Row]:
         """The changed rows that want a call."""
         return [row for row in self.changed.values() if row.phase is Phase.PENDING]
+
+
+def _marked(row: Row, call: Call) -> Row:
+    """The row once its write is on its way."""
+    if call.kind is CallKind.ADOPT and call.link is not None:
+        row = replace(row, stray=Stray(Adoption.BEGUN, call.stray, call.link.digest))
+    return replace(row, known=Known.UNSURE)
 
 
 def _issue_named_by(answer: Answer) -> str | None:

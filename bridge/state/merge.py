@@ -22,11 +22,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from bridge.model import Action, Change, Known, LinkKey, Outcome, Phase, Row, Subject, Wanted
+from bridge.model import Action, Adoption, Change, Known, LinkKey, Outcome, Phase, Row, Stray, Subject, Wanted
 from bridge.state.decide import phase_of
 
 MAX_SEEN = 1_000
 """Ids kept for one instant: bounds a row when a producer gives all its events one time."""
+_UNDER_WAY = {Known.UNSURE, Known.TANGLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def _merge_row(
 
 
 def _want(row: Row, wanted: Wanted, *, is_new: bool, adopts: bool) -> tuple[Row, Outcome]:
-    row = _adopting(row, wanted, adopts=adopts)
+    row = replace(row, stray=_stray(row, wanted, adopts=adopts))
     same = not is_new and _digest(row.wanted) == _digest(wanted)
     fresh = row.phase is Phase.REJECTED
     after = replace(
@@ -118,12 +119,16 @@ def _want(row: Row, wanted: Wanted, *, is_new: bool, adopts: bool) -> tuple[Row,
     return replace(after, phase=phase_of(after)), Outcome.UNCHANGED if same else Outcome.MERGED
 
 
-def _adopting(row: Row, wanted: Wanted, *, adopts: bool) -> Row:
-    """An adoption that has begun goes on; a tombstone ends one that has not."""
-    has_begun = row.stray is not None and not row.adopts
-    if has_begun:
-        return row
-    return replace(row, adopts=adopts and wanted.link is not None, stray=row.stray if wanted.link else None)
+def _stray(row: Row, wanted: Wanted, *, adopts: bool) -> Stray | None:
+    """An adoption that has begun goes on; before that a candidate is one for its URL only."""
+    stray, link = row.stray, wanted.link
+    if stray and stray.adoption in {Adoption.BEGUN, Adoption.LEFT_OVER}:
+        return stray
+    if not adopts or link is None:
+        return None
+    before = row.wanted.link
+    is_same = before is not None and before.object.url == link.object.url
+    return stray if stray and is_same else Stray(Adoption.SOUGHT)
 
 
 def _judge(standing: Wanted | None, change: Change) -> _Verdict:
@@ -184,14 +189,16 @@ def join(standing: Row, other: Row) -> Row:
     The later wish wins, under `standing`'s key and with what is known of it. Nothing is
     deleted in Jira for the key that goes.
     """
-    wanted = max(standing.wanted, other.wanted, key=lambda wanted: wanted.version)
+    # A set that names the issue by one key wants no link under the other.
+    wanted = max(standing.wanted, other.wanted, key=lambda wanted: (wanted.version, wanted.link is not None))
     if standing.wanted.version.instant == other.wanted.version.instant:
         wanted = replace(wanted, seen=standing.wanted.seen | other.wanted.seen)
-    strays = {standing.stray, other.stray} - {None, standing.link_id}
+    strays = (standing.stray, other.stray)
     joined = replace(
         standing,
         wanted=wanted,
+        known=Known.TANGLED if {standing.known, other.known} & _UNDER_WAY else standing.known,
         not_before=max(standing.not_before, other.not_before),
-        stray=strays.pop() if strays else None,
+        stray=next((stray for stray in strays if stray and stray.id != (standing.link_id or 0)), None),
     )
     return replace(joined, phase=phase_of(joined))

@@ -10,18 +10,18 @@ a moved issue is known to be one before the link under its old key is deleted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from heapq import heappop, heappush
 from typing import NamedTuple, TypeVar
 
 from bridge.errors import JiraRateLimited, Scope
-from bridge.model import Bucket, Call, CallKind, LinkKey, Listed, Phase, Row, Subject
+from bridge.model import Adoption, Bucket, Call, CallKind, LinkKey, Listed, Phase, Row, Subject
 from bridge.ports import Answer
 from bridge.state.circuit import AWAY, AWAY_CODES, UNTIMED_WAIT, Circuit, State
-from bridge.state.decide import WRITES, decide
-from bridge.state.pace import FOREVER, Allowance, Meter, Points, Tokens
+from bridge.state.decide import DELETES, SENDS, WRITES, decide
+from bridge.state.pace import FOREVER, HOUR, Allowance, Meter, Points, Tokens
 from bridge.state.turns import Turns
 
 METHOD = {
@@ -55,12 +55,14 @@ class _Stage(IntEnum):
 class _Due:
     """One row's place.
 
+    `not_before` is the row's own, `ready_at` the moment that holds: earlier once the site is back.
     `leads`: deletes of its subject wait for it. `adopts`: it has a candidate for adoption, or
     looks for one, so that others of its issue may not. `is_away`: put off since its site was away.
     """
 
     kind: CallKind
     not_before: float
+    ready_at: float
     is_upsert: bool
     is_away: bool
     adopts: bool
@@ -68,15 +70,17 @@ class _Due:
     stage: _Stage = _Stage.WAITING
 
     @classmethod
-    def of(cls, row: Row, kind: CallKind) -> _Due:
+    def of(cls, row: Row, kind: CallKind, now: float) -> _Due:
         """The place of a row that wants that call."""
+        ready_at = min(row.not_before, now + HOUR)  # a clock that was set back holds nothing for long
+        adopts = row.stray is not None and row.stray.adoption is not Adoption.SOUGHT
         is_upsert, is_away = row.wanted.link is not None, row.reason in AWAY_CODES
-        return cls(kind, row.not_before, is_upsert, is_away, row.stray is not None)
+        return cls(kind, row.not_before, ready_at, is_upsert, is_away, adopts)
 
-    def changes(self, kind: CallKind, row: Row) -> bool:
-        """Whether the row as it stands now has another place."""
+    def stands_for(self, row: Row, kind: CallKind) -> bool:
+        """Whether the row as it is now has the same place."""
         is_upsert = row.wanted.link is not None
-        return self.kind is not kind or self.is_upsert is not is_upsert or row.not_before > self.not_before
+        return (self.kind, self.is_upsert, self.not_before) == (kind, is_upsert, row.not_before)
 
 
 class _Issue(NamedTuple):
@@ -104,10 +108,21 @@ class _Site:
         self._points = Points(allowance.points)
         self._methods = {method: Meter(allowance.method.get(method, ())) for method in METHOD.values()}
         self._issues: dict[str, Meter] = {}
+        self._crowded_at = _MAX_ISSUES
         self._parked: dict[str, set[CallKind]] = {}
         self._free: list[tuple[float, str]] = []
         self._in_flight = 0
         self._probe: LinkKey | None = None
+        self._probes = 0
+
+    def kinds(self) -> Iterable[tuple[CallKind, Turns]]:
+        """What is due by kind, in order; for a probe each kind comes first in turn.
+
+        Rows whose every request fails could else be all that is ever tried.
+        """
+        kinds = list(self.turns.items())
+        first = self._probes % len(kinds) if self.circuit.state is State.OPEN else 0
+        return kinds[first:] + kinds[:first]
 
     def free_at(self, kind: CallKind, now: float) -> float:
         """The moment from which the site and the method allow one more call of that kind."""
@@ -129,11 +144,22 @@ class _Site:
         """A call is about to be made."""
         if self.circuit.state is State.OPEN:
             self.circuit, self._probe = self.circuit.probe(), key
+            self._probes += 1
         self._in_flight += 1
         self._points.spend(_POINTS.get(kind, 1), now)
         self.tokens.spend(now)
-        for meter in self._meters(key.issue, kind, now):
+        self.reserve(key.issue, kind, now)
+
+    def reserve(self, issue: str, kind: CallKind, now: float) -> None:
+        """A request of that kind takes its place in all that limits it."""
+        for meter in self._meters(issue, kind, now):
             meter.reserve()
+
+    def release(self, issue: str, kind: CallKind, now: float) -> None:
+        """It gives its place back."""
+        for meter in self._meters(issue, kind, now):
+            meter.release()
+        self._unpark_later(issue, now)
 
     def leave(self, kind: CallKind, now: float) -> None:
         """Its request leaves: rates count it from now on."""
@@ -160,9 +186,7 @@ class _Site:
     def cancel(self, key: LinkKey, kind: CallKind, now: float) -> None:
         """It turned out not to be needed."""
         self._in_flight -= 1
-        for meter in self._meters(key.issue, kind, now):
-            meter.release()
-        self._unpark_later(key.issue, now)
+        self.release(key.issue, kind, now)
         if self._probe == key:
             self._probe, self.circuit = None, self.circuit.no_probe()
 
@@ -173,9 +197,9 @@ class _Site:
     def _hold(self, call: Call, error: JiraRateLimited, now: float) -> None:
         """What the rate limit's scope names waits as long as Jira asks for."""
         meter = self._whole
-        if error.scope is Scope.ISSUE:
+        if error.scope is Scope.ISSUE and call.kind in WRITES:
             meter = self._meter(call.key.issue, now)
-        elif error.scope is Scope.METHOD:
+        elif error.scope is not Scope.SITE:
             meter = self._methods[METHOD[call.kind]]
         meter.held_until = max(meter.held_until, now + (error.retry_after or UNTIMED_WAIT))
 
@@ -206,8 +230,9 @@ class _Site:
 
     def _meter(self, issue: str, now: float) -> Meter:
         if issue not in self._issues:
-            if len(self._issues) >= _MAX_ISSUES:
+            if len(self._issues) >= self._crowded_at:
                 self._issues = {key: meter for key, meter in self._issues.items() if not meter.is_idle(now)}
+                self._crowded_at = max(_MAX_ISSUES, 2 * len(self._issues))
             self._issues[issue] = Meter(self.allowance.issue)
         return self._issues[issue]
 
@@ -222,6 +247,7 @@ class Schedule:
         self._later: list[tuple[float, LinkKey]] = []
         self._leading: Counter[Subject] = Counter()
         self._writing: Counter[Subject] = Counter()
+        self._deleting: Counter[Subject] = Counter()
         self._adopting: Counter[_Issue] = Counter()
         self._behind: dict[Subject | _Issue, list[LinkKey]] = {}
 
@@ -241,27 +267,41 @@ class Schedule:
                 continue
             if kind is None or row.phase is not Phase.PENDING or row.key.site not in self._sites:
                 self._forget(row.key)
-            elif due is None or due.changes(kind, row):
+            elif due is None or not due.stands_for(row, kind):
                 self._forget(row.key)
-                self._due[row.key] = _Due.of(row, kind)
-                if row.stray is not None:
+                due = self._due[row.key] = _Due.of(row, kind, now)
+                if due.adopts:
                     self._adopting[_Issue.of(row.key)] += 1
                 self._place(row.key, now)
 
-    def take(self, now: float) -> list[LinkKey]:
-        """The keys to call now, as many as limits and free places allow; they are then under way."""
+    def take(self, now: float) -> dict[LinkKey, CallKind]:
+        """What to call now, as much as limits and free places allow; it is then under way.
+
+        A call of another kind that writes is not to be made: no place was reserved for it.
+        """
         while self._later and self._later[0][0] <= now:
             moment, key = heappop(self._later)
             due = self._due.get(key)
-            if due and due.stage is _Stage.WAITING and due.not_before == moment:
+            if due and due.stage is _Stage.WAITING and due.ready_at == moment:
                 self._place(key, now)
-        return [key for site in self._sites.values() for key in self._take_site(site, now)]
+        taken: dict[LinkKey, CallKind] = {}
+        for site in self._sites.values():
+            taken.update(self._take_site(site, now))
+        return taken
 
-    def left(self, key: LinkKey, now: float) -> None:
-        """The call's request leaves now."""
-        due = self._due[key]
+    def left(self, call: Call, now: float) -> None:
+        """The call's request leaves now; a read may leave in place of the write that was reserved."""
+        due, site, subject = self._due[call.key], self._sites[call.key.site], call.key.subject
+        if due.kind is not call.kind:
+            site.reserve(call.key.issue, call.kind, now)
+            site.release(call.key.issue, due.kind, now)
+            if due.kind in WRITES:
+                self._take_one(self._writing, subject)
+            if due.kind in DELETES:
+                self._take_one(self._deleting, subject)
+            due.kind = call.kind
         due.stage = _Stage.SENT
-        self._sites[key.site].leave(due.kind, now)
+        site.leave(call.kind, now)
 
     def answered(self, call: Call, answer: Answer, bucket: Bucket | None, now: float) -> None:
         """The answer is there; what it says of limits and of the site's health holds from now on."""
@@ -280,6 +320,8 @@ class Schedule:
                 self._sites[key.site].cancel(key, due.kind, now)
             if due.kind in WRITES:
                 self._take_one(self._writing, key.subject)
+            if due.kind in DELETES:
+                self._take_one(self._deleting, key.subject)
             self._forget(key)
             self._release(key.subject)
 
@@ -289,10 +331,9 @@ class Schedule:
         moments += [site.wake(now) for site in self._sites.values()]
         return max(now, min(moments, default=FOREVER))
 
-    def _take_site(self, site: _Site, now: float) -> list[LinkKey]:
-        taken = []
+    def _take_site(self, site: _Site, now: float) -> Iterator[tuple[LinkKey, CallKind]]:
         site.unpark(now)
-        for kind, turns in site.turns.items():
+        for kind, turns in site.kinds():
             while turns and site.free_at(kind, now) <= now:
                 if site.park(kind, now):
                     continue
@@ -300,61 +341,74 @@ class Schedule:
                 if self._may_go(key, kind, now):
                     self._begin(key)
                     site.begin(key, kind, now)
-                    taken.append(key)
-        return taken
+                    yield key, kind
 
     def _begin(self, key: LinkKey) -> None:
         due = self._due[key]
         due.stage = _Stage.TAKEN
         if due.kind in WRITES:
             self._writing[key.subject] += 1
+        if due.kind in DELETES:
+            self._deleting[key.subject] += 1
         if due.kind is CallKind.LIST and due.is_upsert and not due.adopts:
             due.adopts = True
             self._adopting[_Issue.of(key)] += 1
 
     def _may_go(self, key: LinkKey, kind: CallKind, now: float) -> bool:
         due = self._due.get(key)
-        if due is None or due.stage is not _Stage.WAITING or due.kind is not kind or due.not_before > now:
+        if due is None or due.stage is not _Stage.WAITING or due.kind is not kind or due.ready_at > now:
             return False  # a place in the queue that the row has left
         first = self._waits_for(key, due)
-        if first is not None:
-            self._behind.setdefault(first, []).append(key)
-        return first is None
+        if first is None:
+            return True
+        self._behind.setdefault(first, []).append(key)
+        if isinstance(first, _Issue):  # as one that is put off: it could wait for those that wait for it
+            self._lead(key, due, leads=False)
+        return False
 
     def _waits_for(self, key: LinkKey, due: _Due) -> Subject | _Issue | None:
         """The subject or issue of which others go first."""
-        # A link may stand under another key of a moved issue: what is not sure is asked in quiet.
+        # A link may stand under both keys of a moved issue: what is not sure is asked in quiet, and
+        # no upsert is sent while a delete may be on its way to the same link.
         is_unquiet = due.kind is CallKind.LOOK_UP and self._writing[key.subject]
-        if is_unquiet or (not due.is_upsert and self._leading[key.subject]):
+        is_overtaking = due.kind in SENDS and self._deleting[key.subject]
+        if is_unquiet or is_overtaking or (not due.is_upsert and self._leading[key.subject]):
             return key.subject
         # Two links of one URL could otherwise take the same one over.
-        is_contested = due.kind is CallKind.LIST and due.is_upsert and self._adopting[_Issue.of(key)]
-        return _Issue.of(key) if is_contested else None
+        is_seeking = due.kind is CallKind.LIST and due.is_upsert and not due.adopts
+        return _Issue.of(key) if is_seeking and self._adopting[_Issue.of(key)] else None
 
     def _place(self, key: LinkKey, now: float) -> None:
         """Queue a row that is due; one put off waits, and lets its subject's deletes pass."""
         due = self._due[key]
-        if due.not_before > now:
-            heappush(self._later, (due.not_before, key))
+        if due.ready_at > now:
+            heappush(self._later, (due.ready_at, key))
             return
-        due.not_before = 0.0
-        if due.is_upsert and not due.leads:
-            due.leads = True
-            self._leading[key.subject] += 1
+        self._lead(key, due, leads=due.is_upsert)
         self._sites[key.site].turns[due.kind].add(key)
+
+    def _lead(self, key: LinkKey, due: _Due, *, leads: bool) -> None:
+        if due.leads is leads:
+            return
+        due.leads = leads
+        if leads:
+            self._leading[key.subject] += 1
+        else:
+            self._take_one(self._leading, key.subject)
 
     def _hasten(self, site: str, now: float) -> None:
         """The site is back: what was put off because it was away is due."""
         for key, due in self._due.items():
-            if key.site == site and due.is_away and due.stage is _Stage.WAITING and due.not_before > now:
-                due.not_before = now
+            if key.site == site and due.is_away and due.stage is _Stage.WAITING and due.ready_at > now:
+                due.ready_at = now
                 self._place(key, now)
 
     def _forget(self, key: LinkKey) -> None:
         due = self._due.pop(key, None)
-        if due and due.leads:
-            self._take_one(self._leading, key.subject)
-        if due and due.adopts:
+        if due is None:
+            return
+        self._lead(key, due, leads=False)
+        if due.adopts:
             self._take_one(self._adopting, _Issue.of(key))
 
     def _take_one(self, counter: Counter[T], first: T) -> None:
@@ -366,4 +420,4 @@ class Schedule:
     def _release(self, first: Subject | _Issue) -> None:
         for behind in self._behind.pop(first, ()):
             if waiting := self._due.get(behind):
-                self._sites[behind.site].turns[waiting.kind].add(behind)
+                self._place(behind, waiting.ready_at)

@@ -20,16 +20,19 @@ from bridge.errors import (
     JiraUnauthorized,
 )
 from bridge.model import (
+    Adoption,
     Call,
     CallKind,
     Found,
     Known,
+    Link,
     Listed,
     Outcome,
     Phase,
     RemoteLink,
     Replaced,
     Row,
+    Stray,
     Written,
 )
 from bridge.ports import Answer
@@ -45,7 +48,7 @@ REPLACED = "replaced"
 """Reasons in the journal: Jira took our globalId for another's link, or did not, and ours replaced it."""
 
 _UPSERTS = {CallKind.CREATE, CallKind.UPDATE}
-_TO_A_LINK = {CallKind.DELETE, CallKind.LOOK_UP, CallKind.ADOPT, CallKind.DROP}
+_TO_A_STRAY = {CallKind.ADOPT, CallKind.DROP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def settle(row: Row, call: Call, answer: Answer, now: float, jitter: float) -> S
         now: seconds since the epoch.
         jitter: a factor, 0.7 to 1.3, for the wait before the next attempt.
     """
-    if isinstance(answer, JiraError) and not _is_link_gone(call, answer):
+    if isinstance(answer, JiraError) and not _is_settled(call, answer):
         return _failed(row, call, answer, now, jitter)
     return _told(row, call, answer, now, jitter)
 
@@ -89,34 +92,58 @@ def _stands(row: Row, call: Call, answer: Answer) -> Row:
 
 def _gone(row: Row, call: Call, answer: Answer) -> Row:
     """The row after a delete that was done, or a 404 to a link's own address."""
-    if call.kind is CallKind.DROP:
-        return replace(row, known=call.before, digest=call.digest, link_id=call.link_id, stray=None)
-    if call.kind is CallKind.ADOPT:  # somebody else has deleted it
-        return _absent(row, call.before, stray=None)
+    if call.kind in _TO_A_STRAY:  # it is gone, or Jira does not let us: either way it is let go of
+        return replace(_as_before(row, call), stray=None)
     is_unclear = isinstance(answer, JiraError) and call.before is not Known.UNSEEN
-    return _absent(row, Known.MISSING if is_unclear else Known.ABSENT, row.stray)
+    return _absent(row, Known.MISSING if is_unclear else Known.ABSENT)
+
+
+def _as_before(row: Row, call: Call) -> Row:
+    return replace(row, known=call.before, digest=call.digest, link_id=call.link_id)
 
 
 def _present(row: Row, digest: str | None, link_id: int) -> Row:
-    stray = None if row.stray == link_id else row.stray
+    stray = None if row.stray and row.stray.id == link_id else row.stray
     return replace(row, known=Known.PRESENT, digest=digest, link_id=link_id, stray=stray)
 
 
-def _absent(row: Row, known: Known, stray: int | None) -> Row:
-    return replace(row, known=known, digest=None, link_id=None, stray=stray)
+def _absent(row: Row, known: Known) -> Row:
+    return replace(row, known=known, digest=None, link_id=None)
 
 
-def _listed(row: Row, call: Call, remotes: Iterable[RemoteLink]) -> Row:
-    """Ours, or none; where others' links are adopted, the only one that points where ours should."""
-    ours = [remote for remote in remotes if remote.global_id == call.key.global_id]
-    if ours:
-        return _present(row, ours[0].link.digest, ours[0].id)
-    if not row.adopts or row.wanted.link is None:
-        return _absent(row, Known.ABSENT, row.stray)
-    url = row.wanted.link.object.url
-    strays = [remote.id for remote in remotes if remote.global_id is None and remote.link.object.url == url]
-    is_clear = len(strays) == 1
-    return replace(_absent(row, Known.ABSENT, strays[0] if is_clear else None), adopts=is_clear)
+def _tangled(row: Row, call: Call, after: Row) -> Row:
+    """After two writes under both keys of a moved issue only a look-up that follows them tells."""
+    if row.known is Known.TANGLED and call.before is not Known.TANGLED:
+        return replace(after, known=Known.TANGLED)
+    return after
+
+
+def _listed(row: Row, call: Call, remotes: tuple[RemoteLink, ...]) -> Row:
+    """Ours, or none, and what the list shows of another's that may be adopted."""
+    ours = next((remote for remote in remotes if remote.global_id == call.key.global_id), None)
+    after = _present(row, ours.link.digest, ours.id) if ours else _absent(row, Known.ABSENT)
+    if row.stray is None:
+        return after
+    if row.stray.adoption in {Adoption.BEGUN, Adoption.LEFT_OVER}:
+        return replace(after, stray=_left_over(row.stray, remotes))
+    return replace(
+        after, stray=None if ours or row.wanted.link is None else _candidate(row.wanted.link, remotes)
+    )
+
+
+def _candidate(link: Link, remotes: Iterable[RemoteLink]) -> Stray | None:
+    """The only link that points where ours should, made without a globalId."""
+    url = link.object.url
+    found = [remote.id for remote in remotes if remote.global_id is None and remote.link.object.url == url]
+    return Stray(Adoption.FOUND, found[0]) if len(found) == 1 else None
+
+
+def _left_over(stray: Stray, remotes: Iterable[RemoteLink]) -> Stray | None:
+    """The stray, if it took what it was sent but for the globalId; else it is not ours to delete."""
+    for remote in remotes:
+        if remote.id == stray.id and remote.global_id is None and remote.link.digest == stray.digest:
+            return replace(stray, adoption=Adoption.LEFT_OVER)
+    return None
 
 
 def rejects(row_reason: str | None, call: Call, answer: Answer) -> bool:
@@ -125,7 +152,7 @@ def rejects(row_reason: str | None, call: Call, answer: Answer) -> bool:
     `row_reason` is the row's standing reason: a blank 400 is given one more try, since two
     first writes of one globalId that collide are answered so.
     """
-    if isinstance(answer, JiraError) and _is_link_gone(call, answer):
+    if isinstance(answer, JiraError) and _is_settled(call, answer):
         return False
     if isinstance(answer, JiraBadRequest) and answer.is_blank and call.kind in SENDS:
         return row_reason == answer.code
@@ -133,16 +160,22 @@ def rejects(row_reason: str | None, call: Call, answer: Answer) -> bool:
 
 
 def _told(row: Row, call: Call, answer: Answer, now: float, jitter: float) -> Settlement:
-    after = _stands(row, call, answer)
+    after = _tangled(row, call, _stands(row, call, answer))
     after = replace(after, phase=phase_of(after))
     if after.phase is Phase.SETTLED:
         after = replace(after, attempts=0, reason=None, not_before=0.0)
     elif call.kind is CallKind.LIST and after.wanted.link is None:
         # 404 to the delete, and the list shows the link: Jira's answers disagree for a while.
         after = _put_off(after, now, jitter)
-    is_adopted = isinstance(answer, Found) and row.stray == answer.remote.id
-    reason = ADOPTED if is_adopted else REPLACED if call.kind is CallKind.DROP else None
-    return Settlement(after, _outcome(after, call), reason)
+    return Settlement(after, _outcome(after, call), _reason(row, call, answer))
+
+
+def _reason(row: Row, call: Call, answer: Answer) -> str | None:
+    if isinstance(answer, Found) and row.stray and row.stray.id == answer.remote.id:
+        return ADOPTED
+    if call.kind is not CallKind.DROP:
+        return None
+    return answer.code if isinstance(answer, JiraError) else REPLACED
 
 
 def _put_off(row: Row, now: float, jitter: float, least: float = 0.0) -> Row:
@@ -161,11 +194,11 @@ def _outcome(after: Row, call: Call) -> Outcome | None:
 
 
 def _failed(row: Row, call: Call, error: JiraError, now: float, jitter: float) -> Settlement:
-    after = replace(_known_after(row, call, error), reason=error.code)
+    after = replace(_tangled(row, call, _known_after(row, call, error)), reason=error.code)
     after = replace(after, phase=phase_of(after))
     if rejects(row.reason, call, error):
         if row.wanted.version == call.version:
-            after = replace(after, phase=Phase.REJECTED, stray=None)
+            after = replace(after, phase=Phase.REJECTED)
         else:  # a newer wish waits, and deserves a try of its own
             after = replace(after, reason=None, attempts=0, not_before=0.0)
         return Settlement(after, Outcome.REJECTED, error.code)
@@ -183,12 +216,18 @@ def _known_after(row: Row, call: Call, error: JiraError) -> Row:
     is_hidden = isinstance(error, JiraNotFound) and call.before is Known.PRESENT
     if call.kind in WRITES and (is_lost or is_hidden):
         return replace(row, known=Known.UNSURE)
-    before = replace(row, known=call.before, digest=call.digest, link_id=call.link_id)
     if call.kind is not CallKind.ADOPT:
-        return before
-    return replace(before, adopts=True, stray=call.stray if row.wanted.link else None)
+        return _as_before(row, call)
+    return replace(
+        _as_before(row, call), stray=Stray(Adoption.FOUND, call.stray) if row.wanted.link else None
+    )
 
 
-def _is_link_gone(call: Call, error: JiraError) -> bool:
-    """Whether a 404 was to a link's own address; to any other it can only mean the issue."""
-    return isinstance(error, JiraNotFound) and call.kind in _TO_A_LINK
+def _is_settled(call: Call, error: JiraError) -> bool:
+    """Whether the error settles the call: a 404 to a link's own address, or a stray that is not for us.
+
+    To any other address a 404 can only mean the issue.
+    """
+    if call.kind in _TO_A_STRAY:
+        return isinstance(error, JiraRejected)
+    return isinstance(error, JiraNotFound) and call.kind in {CallKind.DELETE, CallKind.LOOK_UP}

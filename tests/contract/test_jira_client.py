@@ -37,7 +37,7 @@ from bridge.jira.auth import Anonymous, Auth, Basic, Bearer
 from bridge.jira.client import JiraClient
 from bridge.jira.transport import MAX_BODY_BYTES
 from bridge.model import Bucket, Budget, Link
-from bridge.simulator.faults import Knobs, Login
+from bridge.simulator.faults import Deployment, Knobs, Login
 from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.jira_server import JiraServer
 from tests.wire import CLOSE, HANG, Sleep, Wire, answer
@@ -97,6 +97,11 @@ async def server() -> AsyncIterator[JiraServer]:
         yield running
 
 
+def home(auth: Auth) -> Knobs:
+    """A Jira that takes such credentials: a personal access token is Data Center's."""
+    return Knobs(deployment=Deployment.SERVER if isinstance(auth, Bearer) else Deployment.CLOUD)
+
+
 # --- against the simulated Jira ------------------------------------------------------------
 
 
@@ -104,6 +109,7 @@ async def server() -> AsyncIterator[JiraServer]:
 @pytest.mark.parametrize("auth", [BASIC, Bearer("s3cret")])
 async def test_six_operations(server: JiraServer, version: str, auth: Auth) -> None:
     """Create, read in three ways, update in two and delete in two, in both versions."""
+    server.knobs = home(auth)
     async with JiraClient(server.url, auth, api_version=version, attempts=1) as jira:
         created = await jira.upsert("PROJ-1", LINK, SEED_ID)
         updated = await jira.upsert("PROJ-1", OTHER, SEED_ID)
@@ -150,6 +156,7 @@ async def test_field_errors(server: JiraServer) -> None:
 @pytest.mark.parametrize("auth", [Basic("demo@example.com", "wrong"), Bearer("wrong"), Anonymous()])
 async def test_wrong_credentials(server: JiraServer, auth: Auth) -> None:
     """Credentials that are not accepted are told apart from an issue that is not there."""
+    server.knobs = home(auth)
     async with JiraClient(server.url, auth, attempts=1) as jira:
         with pytest.raises(JiraUnauthorized):
             await jira.list_links("PROJ-1")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ from aiokafka import AIOKafkaConsumer
 
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
+from bridge.ledger.sqlite import read_journal
+from bridge.model import Outcome
 from bridge.observe.health import Health
 from bridge.ports import Publish
 from bridge.service import Role, Service
@@ -25,6 +29,7 @@ from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.jira_server import JiraServer
 from bridge.sources.base import load_sources
 from tests.brokers import eventually
+from tests.e2e.bridge_process import COMMAND
 
 SECRET = b"It's a Secret to Everybody"
 SAMPLES = Path(__file__).parents[1] / "samples" / "github"
@@ -70,6 +75,13 @@ class Way:
         """How many requests could have changed Jira."""
         return sum(n for name, n in self.jira.counts.items() if not name.startswith("GET"))
 
+    async def dlq(self, *arguments: str) -> str:
+        """Run `jira-bridge dlq …`; what it prints."""
+        env = {**os.environ, "BRIDGE_KAFKA__DEAD_LETTER_TOPIC": self.dead_letters}
+        command = [*COMMAND, "dlq", *arguments, "--kafka", self.cluster.bootstrap]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, env=env, check=True)
+        return str(done.stdout.decode())
+
     async def dead(self, count: int) -> list[dict[str, bytes]]:
         """The headers of the first dead letters."""
         consumer = AIOKafkaConsumer(
@@ -82,7 +94,9 @@ class Way:
             await consumer.stop()
 
 
-def settings(cluster: Cluster, jira: str, folder: Path, topic: str, group: str = "e2e") -> Settings:
+def settings(
+    cluster: Cluster, jira: str, folder: Path, topic: str, group: str = "e2e", mappings: Sequence[Path] = ()
+) -> Settings:
     local = {"host": "127.0.0.1", "port": 0}
     return Settings.model_validate(
         {
@@ -103,6 +117,7 @@ def settings(cluster: Cluster, jira: str, folder: Path, topic: str, group: str =
             "sites": {"main": {"url": jira, "auth": "basic:demo@example.com:demo", "limit": "none"}},
             "ledger": {"url": f"sqlite:///{folder / 'ledger.sqlite'}"},
             "worker": local,
+            "mappings": mappings,
         }
     )
 
@@ -113,11 +128,17 @@ def _quiet(_state: str, /, **_fields: object) -> None:
 
 @asynccontextmanager
 async def bridge(
-    cluster: Cluster, folder: Path, jira: JiraServer, topic: str, *, group: str = "e2e"
+    cluster: Cluster,
+    folder: Path,
+    jira: JiraServer,
+    topic: str,
+    *,
+    group: str = "e2e",
+    mappings: Sequence[Path] = (),
 ) -> AsyncIterator[Way]:
     """A running bridge that is drained at the end."""
     stop = asyncio.Event()
-    configuration = settings(cluster, jira.url, folder, topic, group)
+    configuration = settings(cluster, jira.url, folder, topic, group, mappings)
     service = Service(configuration, Role.ALL, observe=_quiet)
     running = asyncio.create_task(service.run(stop))
     publish = Producer(cluster, observe=_quiet, health=Health(lambda: 0.0))
@@ -221,6 +242,74 @@ async def test_what_cannot_be_mapped_is_a_dead_letter(way: Way) -> None:
     assert set(found) == {b"bad_body", b"bad_envelope", b"jira_not_found"}
     assert found[b"bad_body"]["bridge-dead-topic"] == way.topic.encode()
     assert all(letter["bridge-dead-error"] for letter in found.values())
+
+
+def outcomes(folder: Path, event: str) -> set[Outcome]:
+    """What the journal says became of an event."""
+    return {entry.outcome for entry in read_journal(folder / "ledger.sqlite", event)[0]}
+
+
+def mapping(folder: Path, url: str) -> Path:
+    """A mapping of pull requests, in a file, whose links have that URL."""
+    path = folder / "mapping.yaml"
+    path.write_text(
+        f"""
+source: github
+application: {{type: com.github, name: GitHub}}
+rules:
+  - types: [pull_request]
+    action: set
+    object: pull_request
+    id: "{{repository.id}}/{{pull_request.number}}"
+    keys: {{texts: [pull_request.title]}}
+    link: {{url: "{url}", title: "{{pull_request.title}}"}}
+tests:
+  - {{name: others, type: push, source: github, data: {{}}, expect: {{skipped: not_of_interest}}}}
+"""
+    )
+    return path
+
+
+async def test_a_webhook_that_a_mapping_at_fault_rejected_is_replayed(
+    real_kafka: Cluster, tmp_path: Path
+) -> None:
+    """Once the mapping is mended, `dlq replay` brings the link about; a second replay does nothing."""
+    topic = f"events-{uuid.uuid4().hex[:8]}"
+    body = (SAMPLES / "pull_request.opened.json").read_bytes()
+    async with JiraServer(JiraModel(projects=["DOCK"])) as jira:
+        at_fault = [mapping(tmp_path, "{pull_request.htlm_url}")]
+        async with bridge(real_kafka, tmp_path, jira, topic, mappings=at_fault) as way:
+            assert await way.send("pull_request", body) == 202
+            assert (await way.dead(1))[0]["bridge-dead-reason"] == b"bad_link"
+        mended = [mapping(tmp_path, "{pull_request.html_url}")]
+        async with bridge(real_kafka, tmp_path, jira, topic, mappings=mended) as way:
+            assert "1 letter would be replayed" in await way.dlq("replay", "--project", "DOCK")
+            assert await way.dlq("replay", "--project", "DOCK", "--yes") == "1 letter replayed.\n"
+            await eventually(lambda: [issue for issue, _ in way.titles()] == ["DOCK-12"])
+            assert await way.dlq("replay", "--yes") == "No dead letters to be replayed.\n"
+            assert "replayed" in await way.dlq("list", "--all")
+            assert way.writes() == 1
+
+
+async def test_a_refused_link_is_replayed_and_does_not_overtake_news(
+    real_kafka: Cluster, tmp_path: Path
+) -> None:
+    """With the cause mended it is written; where something newer came meanwhile, that stands."""
+    topic = f"events-{uuid.uuid4().hex[:8]}"
+    async with (
+        JiraServer(JiraModel(issues=["PROJ-1"])) as jira,
+        bridge(real_kafka, tmp_path, jira, topic) as way,
+    ):
+        await way.put(canonical(1, "10:00:00", "missed", issue="PROJ-2", link=1))
+        await way.put(canonical(1, "10:00:00", "overtaken", issue="PROJ-2", link=2))
+        assert {letter["bridge-dead-reason"] for letter in await way.dead(2)} == {b"jira_not_found"}
+        jira.model.add("PROJ-2")
+        await way.put(canonical(2, "11:00:00", "newest", issue="PROJ-2", link=2))
+        await eventually(lambda: list(way.titles().values()) == ["newest"])
+        assert await way.dlq("replay", "--site", "main", "--yes") == "2 letters replayed.\n"
+        await eventually(lambda: sorted(way.titles().values()) == ["missed", "newest"])
+        await eventually(lambda: Outcome.STALE in outcomes(tmp_path, "2-1"))
+        assert sorted(way.titles().values()) == ["missed", "newest"]
 
 
 async def test_forged_and_unknown_deliveries_are_refused(way: Way) -> None:

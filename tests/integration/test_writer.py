@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from bridge.jira.client import JiraClient
 from bridge.ledger.sqlite import SqliteLedger
 from bridge.model import Action, Call, Change, Link, Outcome, Phase, Row, Subject, Version
 from bridge.ports import Item
+from bridge.shadow import Shadow
 from bridge.simulator.faults import Knobs, Limits, Login
 from bridge.simulator.jira_model import JiraModel, Permission
 from bridge.simulator.jira_server import JiraServer
@@ -297,6 +298,35 @@ async def test_a_link_deleted_by_hand_is_deleted(desk: Desk) -> None:
     await desk.settled()
     assert (await desk.rows())["PROJ-1"].phase is Phase.SETTLED
     assert desk.buried == []
+
+
+async def test_a_shadow_tells_and_asks_nothing(tmp_path: Path) -> None:
+    """What it would do is told at its start and as it comes; all of it is still to be done."""
+    told: list[tuple[str, object, object]] = []
+
+    def observe(state: str, /, **fields: object) -> None:
+        told.append((state, fields["call"], fields["issue"]))
+
+    ledger, stop = SqliteLedger(tmp_path / "ledger.sqlite"), asyncio.Event()
+    link = Link.model_validate({"object": {"url": "https://ci.example", "title": "A"}})
+
+    async def wish(number: int) -> Iterable[Row]:
+        version = Version(0, 1, 0, 1, number)
+        change = Change(
+            Action.UPSERT, Subject(SITE, "g"), (f"PROJ-{number}",), link, version, f"//ci e{number}"
+        )
+        return (await ledger.merge([Item(change.event, (change,))], "group", [], time.time())).pending
+
+    await wish(1)
+    shadow = Shadow(ledger, observe)
+    running = asyncio.create_task(shadow.run(stop))
+    await eventually(lambda: len(told) == 1)
+    shadow.offer(await wish(2))
+    stop.set()
+    await running
+    assert told == [("shadow_call", "create", "PROJ-1"), ("shadow_call", "create", "PROJ-2")]
+    assert [row.phase for row in await ledger.pending()] == [Phase.PENDING] * 2
+    await ledger.close()
 
 
 async def test_a_fault_of_the_bridge_ends_the_writer(tmp_path: Path) -> None:

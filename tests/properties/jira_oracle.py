@@ -27,7 +27,7 @@ class JiraOracle:
     """
 
     def __init__(self) -> None:
-        self.model = JiraModel(projects=["PROJ"])
+        self.model = JiraModel(projects=["PROJ", "OTHER"])
         self.calls = 0
         self.takes_global_ids = True
 

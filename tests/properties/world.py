@@ -10,17 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from bridge.errors import JiraError
 from bridge.ledger.sqlite import SqliteTables
 from bridge.model import Action, Call, Change, Link, LinkKey, Outcome, Position, Subject, Version
 from bridge.ports import Answer, Item, Settled
-from bridge.state.pace import FOREVER, Allowance
+from bridge.state.circuit import State
+from bridge.state.pace import FOREVER, Allowance, Window
 from bridge.state.schedule import Schedule
 from tests.properties.jira_oracle import JiraOracle
 
 SITE = "main"
 ISSUES = ("PROJ-1", "PROJ-2", "PROJ-3")
-MAX_TURNS = 400
+MAX_TURNS = 3_000
 ONE_MINUTE = 60.0
+ALLOWANCE = Allowance(
+    issue=(Window(3, 2.0), Window(6, 30.0)), method={"POST": (Window(2, 1.0),)}, points=100, in_flight=4
+)
+"""Tight enough that every limit is met in a short run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class World:
     read_to: int = 0
     now: float = 1_000_000.0
     in_flight: dict[LinkKey, Call] = field(default_factory=dict)
+    on_their_way: dict[LinkKey, Answer] = field(default_factory=dict)
     answers: list[tuple[Call, Answer]] = field(default_factory=list)
     schedule: Schedule = field(init=False)
 
@@ -64,8 +71,8 @@ class World:
 
     def start(self) -> None:
         """A new process over the same ledger: nothing is in memory but what the ledger has."""
-        self.in_flight, self.answers = {}, []
-        self.schedule = Schedule({SITE: Allowance(in_flight=4)})
+        self.in_flight, self.on_their_way, self.answers = {}, {}, []
+        self.schedule = Schedule({SITE: ALLOWANCE})
         self.schedule.put(self.tables.pending(), self.now)
         standing = {position.partition: position.offset for position in self.tables.positions(self.group)}
         self.read_to = standing.get(0, 0)
@@ -89,11 +96,15 @@ class World:
             self.schedule.put(merged.pending, self.now)
         return merged.outcomes
 
-    def turn(self, *, dies: bool = False) -> None:
-        """One turn of the writer; `dies` after its commit, before a request leaves."""
+    def turn(self, *, dies: bool = False, meanwhile: int = 0) -> None:
+        """One turn of the writer; `dies` after its commit, before a request leaves.
+
+        So many records are merged between what the schedule decides and the transaction.
+        """
         settled = [Settled(call, answer, self.now, 1.0) for call, answer in self.answers]
         self.answers = []
         starting = self.schedule.take(self.now)
+        self.consume(meanwhile)
         turn = self.tables.turn(settled, starting, self.now)
         if dies:
             self.start()
@@ -108,34 +119,70 @@ class World:
         for call in turn.calls:
             assert call.key not in self.in_flight, "two requests in flight for one link"
             self.in_flight[call.key] = call
-            self.schedule.left(call.key, self.now)
+            self.schedule.left(call, self.now)
 
-    def answer(self, number: int, *, is_applied: bool = True, is_lost: bool = False) -> None:
-        """Jira deals with one of the requests in flight."""
-        key = sorted(self.in_flight)[number % len(self.in_flight)]
-        call = self.in_flight.pop(key)
-        answer = self.jira.ask(call, is_applied=is_applied, is_lost=is_lost)
+    def apply(self, number: int, *, is_lost: bool = False) -> None:
+        """Jira does one of the requests in flight; its answer is on its way, or lost."""
+        if key := self._open(number):
+            self.on_their_way[key] = self.jira.ask(self.in_flight[key], is_applied=True, is_lost=is_lost)
+
+    def fail(self, number: int, error: JiraError) -> None:
+        """One of the requests in flight is answered with an error, not done."""
+        if key := self._open(number):
+            self.on_their_way[key] = error
+
+    def deliver(self, number: int) -> None:
+        """One of the answers on their way arrives, not in the order in which Jira gave them."""
+        key = sorted(self.on_their_way)[number % len(self.on_their_way)]
+        call, answer = self.in_flight.pop(key), self.on_their_way.pop(key)
         self.schedule.answered(call, answer, None, self.now)
         self.answers.append((call, answer))
 
+    def _open(self, number: int) -> LinkKey | None:
+        undone = sorted(self.in_flight.keys() - self.on_their_way.keys())
+        return undone[number % len(undone)] if undone else None
+
     def crash(self, applied: Iterable[bool]) -> None:
-        """The process dies; of the requests in flight Jira applies some."""
-        for call, is_applied in zip(list(self.in_flight.values()), applied, strict=False):
-            self.jira.ask(call, is_applied=is_applied, is_lost=True)
+        """The process dies; of the requests that Jira has not done yet it does some."""
+        undone = sorted(self.in_flight.keys() - self.on_their_way.keys())
+        for key, is_applied in zip(undone, applied, strict=False):
+            self.jira.ask(self.in_flight[key], is_applied=is_applied, is_lost=True)
         self.start()
 
     def settle(self) -> None:
-        """Read what is left and let everything come to rest."""
+        """Read what is left and let everything come to rest; nothing is left over then."""
         self.consume(len(self.log))
         for _ in range(MAX_TURNS):
             self.turn()
             while self.in_flight:
-                self.answer(0)
+                self.apply(0)
+                self.deliver(0)
             if not self.answers and (wake := self.schedule.wake(self.now)) > self.now:
                 if wake == FOREVER:
-                    return
+                    break
                 self.now = wake
-        raise AssertionError("it does not come to rest")
+        else:
+            raise AssertionError("it does not come to rest")
+        assert self.tables.pending() == [], "rows wait, and nothing will wake them"
+        assert len(self.schedule) == 0
+        assert self.schedule.circuit(SITE).state is State.CLOSED
+        site = self.schedule._sites[SITE]
+        meters = (site._whole, *site._methods.values(), *site._issues.values())
+        assert [meter._reserved for meter in meters] == [0] * len(meters), "places are reserved for nobody"
+        assert site._in_flight == 0
+        counters = (
+            self.schedule._leading,
+            self.schedule._writing,
+            self.schedule._deleting,
+            self.schedule._adopting,
+        )
+        assert not any(counters)
+        assert not self.schedule._behind
+
+    def key_now(self, issue: str) -> str:
+        """The key that an issue bears in the end."""
+        found = self.jira.model.find(issue)
+        return found.key if found else issue
 
     def expected(self) -> dict[tuple[str, str], str]:
         """What should stand in Jira: (issue, globalId) to content, by the log alone."""
@@ -143,16 +190,20 @@ class World:
         for offset, happened in enumerate(self.log[: self.read_to]):
             first.setdefault(happened.id, (offset, happened))
         wanted = {}
+        named = {self.key_now(issue) for _, happened in first.values() for issue in happened.issues}
         for subject in {happened.subject for _, happened in first.values()}:
-            for issue in ISSUES:
+            for issue in named:
                 touching = [
-                    (happened.time, offset, happened.content if issue in happened.issues else None)
+                    (happened.time, offset, happened.content if self._is_named(issue, happened) else None)
                     for offset, happened in first.values()
-                    if happened.subject == subject and (happened.is_set or issue in happened.issues)
+                    if happened.subject == subject and (happened.is_set or self._is_named(issue, happened))
                 ]
                 if touching and (content := max(touching, key=lambda one: one[:2])[2]) is not None:
                     wanted[issue, subject] = content
         return wanted
+
+    def _is_named(self, issue: str, happened: Happened) -> bool:
+        return issue in map(self.key_now, happened.issues)
 
     def standing(self) -> dict[tuple[str, str], str]:
         """What does stand in Jira."""

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import BridgeError
+from bridge.errors import BadBody, BridgeError, JiraNotFound
+from bridge.kafka.dead_letters import Fate, Place, dead_letter, marker, refused
+from bridge.kafka.survey import Status
 from bridge.mapping.builtin import builtin_files
+from bridge.model import Call, CallKind, Known, LinkKey, Record, Version
 from bridge.observe.states import STATES
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
 STATE_ROWS, CODE_ROWS = OPERATIONS.split("## Codes")
+LETTERS = OPERATIONS.partition("## Dead letters")[2]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -49,9 +53,32 @@ def test_every_skip_is_documented() -> None:
     } == set()
 
 
+def test_dead_letters_are_documented() -> None:
+    """Each header that a letter or a mark may have, and each status, has its row."""
+    call = Call(CallKind.DELETE, LinkKey("a", "A-1", "g"), None, "s 1", Version(0, 0, 0, 0, 0), Known.UNSEEN)
+    error = JiraNotFound("404", trace_id="t", request_id="r")
+    *_, rejected = dead_letter(Record("t", 0, 0, 0, None, b"x" * 9_000), BadBody("x"), 1_000)
+    *_, asked = refused(call, error, "t", 1_000)
+    marked = marker("t", Place(0, 0), Fate.REPLAYED).headers
+    written = {name for name, _ in (*rejected, *asked, *marked) if name != "content-type"}
+    assert {name for name in written if f"`{name}`" not in LETTERS} == set()
+    assert {status for status in Status if f"`{status}`" not in LETTERS} == set()
+
+
 def test_every_command_is_in_the_readme() -> None:
     """The table of commands names them all."""
-    for command in ("run", "ingress", "worker", "map", "explain", "links", "config", "simulator", "demo"):
+    for command in (
+        "run",
+        "ingress",
+        "worker",
+        "map",
+        "explain",
+        "dlq",
+        "links",
+        "config",
+        "simulator",
+        "demo",
+    ):
         assert re.search(rf"^\|.*`{command}\b", README, re.MULTILINE), command
 
 

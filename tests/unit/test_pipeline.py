@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.kafka.envelope import decode, encode, refused
+from bridge.errors import JiraForbidden, JiraTooManyLinks, UnknownSource
+from bridge.kafka.dead_letters import refused, replay
+from bridge.kafka.envelope import decode, encode
 from bridge.mapping.builtin import builtin_mappings
 from bridge.mapping.mapper import Mapper, Site
 from bridge.model import Call, CallKind, Event, Known, Link, LinkKey, Outcome, Record, Version, Webhook
@@ -40,6 +43,23 @@ def canonical(time: str = "2026-01-01T10:00:00Z", issue: str = "PROJ-1", **data:
             "data": {"issue": issue, "globalId": "g", "object": link, **data},
         }
     )
+
+
+class Faulty:
+    """A source whose code fails on every delivery."""
+
+    def __getattr__(self, name: str) -> object:
+        raise ZeroDivisionError("s3cret")
+
+
+def test_a_fault_in_a_sources_code_rejects_its_records() -> None:
+    """The worker reads on; the letter says which error it was and where, and nothing of the record."""
+    value, headers = encode(Webhook("hooks", "faulty", "d1", {}, b"{}", RECEIVED))
+    faulty: Any = {"faulty": Faulty()}
+    item = replace(PIPELINE, sources=faulty)(record(value, tuple(headers)))
+    assert (item.outcome, item.reason, item.event) == (Outcome.REJECTED, "source_failed", "hooks d1")
+    assert "ZeroDivisionError in " in str(item.error)
+    assert "s3cret" not in str(item.error)
 
 
 def test_a_site_that_adopts_says_so_in_its_changes() -> None:
@@ -77,7 +97,9 @@ def test_an_unknown_source_is_rejected() -> None:
     """A record of a source that is not installed here is told, not dropped."""
     webhook = Webhook("hooks", "gitbub", "guid-1", {}, b"{}", RECEIVED)
     value, headers = encode(webhook)
-    assert PIPELINE(record(value, tuple(headers))).reason == "unknown_source"
+    item = PIPELINE(record(value, tuple(headers)))
+    assert item.reason == "unknown_source"
+    assert isinstance(item.error, UnknownSource)
 
 
 def test_a_refused_link_comes_back_as_new_as_it_was() -> None:
@@ -86,8 +108,10 @@ def test_a_refused_link_comes_back_as_new_as_it_was() -> None:
     version = Version(360_002, SECOND * 1_000_000, 2, 5, 6)
     key = LinkKey("closed", "SHUT-1", "g")
     call = Call(CallKind.CREATE, key, link, "//ci event 1", version, Known.UNSEEN)
-    _, value, headers = refused(call, "jira_forbidden", "403", 1_000_000)
-    (change,) = PIPELINE(record(value, tuple(headers), offset=99)).changes
+    _, value, headers = refused(call, JiraForbidden("403"), "events", 1_000_000)
+    again = replay(Record("dead", 0, 3, SECOND * 1000, b"g", value, tuple(headers)))
+    assert again.timestamp == version.timestamp
+    (change,) = PIPELINE(record(again.value or b"", tuple(again.headers), offset=99)).changes
     assert (change.version, change.event) == (version, "//ci event 1")
     assert change.link is not None
     assert change.link.digest == link.digest
@@ -101,7 +125,7 @@ def test_a_refused_link_that_is_too_long_is_cut() -> None:
     call = Call(
         CallKind.CREATE, LinkKey("main", "PROJ-1", "g"), link, "//ci 1", Version(0, 1, 0, 1, 1), Known.UNSEEN
     )
-    _, value, headers = refused(call, "jira_too_many_links", "413", 2_000)
+    _, value, headers = refused(call, JiraTooManyLinks("413"), "events", 2_000)
     assert len(value) < 2_000
     assert int(dict(headers)["bridge-dead-cut"]) > 5_000
     assert isinstance(decode(record(value, tuple(headers))), Event)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bridge.service import Role, Service, allowance
+from bridge.kafka.cluster import Cluster
+from bridge.service import Role, Service, allowance, cluster
 from bridge.settings import Settings, Site
 from bridge.state.pace import Allowance, Window, per_second
 
@@ -55,3 +56,16 @@ def test_a_circuit_that_is_not_closed_makes_the_process_unready(state: str) -> N
     assert not service.health.ready()["jira main"].ok
     service._tell("circuit_closed", site="main")
     assert service.health.ready()["jira main"].ok
+
+
+def test_kafka_is_reached_as_the_configuration_says() -> None:
+    """Addresses and login are the settings', for the worker and for the commands alike."""
+    login = {
+        "protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "username": "bridge",
+        "password": "hush",
+    }
+    settings = Settings.model_validate({"kafka": {"bootstrap_servers": "a:1,b:2", "security": login}})
+    assert cluster(settings) == Cluster("a:1,b:2", "SASL_SSL", "SCRAM-SHA-512", "bridge", "hush")
+    assert cluster(Settings()) == Cluster("localhost:9092")

@@ -1,4 +1,4 @@
-"""The envelope on the wire: the bridge's own, CloudEvents in both modes, and dead letters."""
+"""The envelope on the wire: the bridge's own, and CloudEvents in both modes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import BadEnvelope, Unmappable
-from bridge.kafka.envelope import Headers, Origin, dead_letter, decode, encode, origin
+from bridge.kafka.envelope import decode, encode
 from bridge.model import EPOCH, Event, Record, Webhook
 
 STRUCTURED = ("content-type", b"application/cloudevents+json; charset=UTF-8")
@@ -210,6 +210,17 @@ def test_what_is_no_event_says_why(
         decode(record(value, *headers))
 
 
+@pytest.mark.parametrize("name", ["specversion", "id", "type", "time", "datacontenttype", "subject", "data"])
+def test_an_attribute_may_be_as_deep_as_json_goes(name: str) -> None:
+    """What is nested as deep as the parser reads is an event or a bad envelope, like anything else."""
+    value = event(**{name: "deep"}).replace(b'"deep"', b"[" * 1_000 + b"]" * 1_000)
+    if name == "data":
+        assert isinstance(decode(record(value)), Event)
+    else:
+        with pytest.raises(BadEnvelope):
+            decode(record(value))
+
+
 def test_a_record_without_any_time_is_refused() -> None:
     """A record written without a timestamp cannot lend one to its event."""
     with pytest.raises(BadEnvelope, match="Neither the event nor its record has a time"):
@@ -250,70 +261,3 @@ def test_any_bytes_are_an_event_or_an_error_that_is_told(
     except Unmappable:
         return
     assert isinstance(found, Webhook | Event)
-
-
-# --- dead letters --------------------------------------------------------------------------
-
-
-def lettered(found: tuple[bytes | None, bytes, Headers], offset: int = 900) -> Record:
-    """The dead letter as it stands in its topic."""
-    key, value, headers = found
-    return Record("dead", 0, offset, 1_800_000_000_000, key, value, tuple(headers))
-
-
-def test_a_dead_letter_keeps_its_record_and_says_why() -> None:
-    """Key, value and headers are those of the record; beside them stand the reason and the origin."""
-    was = record(b"body", ("a", b"1"))
-    key, value, headers = dead_letter(was, "bad_body", "not JSON", 1_000_000)
-    assert (key, value) == (b"key", b"body")
-    assert dict(headers) == {
-        "a": b"1",
-        "bridge-dead-topic": b"events",
-        "bridge-dead-partition": b"3",
-        "bridge-dead-offset": b"41",
-        "bridge-dead-timestamp": b"1767225600000",
-        "bridge-dead-reason": b"bad_body",
-        "bridge-dead-error": b"not JSON",
-    }
-
-
-def test_a_replayed_record_keeps_its_first_origin() -> None:
-    """A letter that is replayed and rejected again still names the place and time that it first had."""
-    was = record(b"body", ("a", b"1"))
-    first = lettered(dead_letter(was, "bad_body", "x", 1_000_000))
-    again = Record("events", 3, 5_000, 1_800_000_000_001, first.key, first.value, first.headers)
-    assert origin(again) == Origin("events", 3, 41, 1_767_225_600_000)
-    second = lettered(dead_letter(again, "bad_link", "y", 1_000_000))
-    assert origin(second) == origin(again)
-    assert second.header("bridge-dead-reason") == "bad_link"
-    assert [name for name, _ in second.headers].count("bridge-dead-offset") == 1
-    assert second.header("a") == "1"
-
-
-def test_a_record_of_its_own_is_its_own_origin() -> None:
-    """A record that was never rejected stands where it stands, also when a header of it is odd."""
-    odd = [("bridge-dead-topic", b"x"), ("bridge-dead-partition", b"0"), ("bridge-dead-timestamp", b"5")]
-    assert origin(record(b"", *odd, ("bridge-dead-offset", b"-1"))) == Origin(
-        "events", 3, 41, 1_767_225_600_000
-    )
-
-
-@given(
-    st.none() | st.binary(max_size=3_000),
-    st.none() | st.binary(max_size=6_000),
-    st.lists(st.tuples(st.text(max_size=400), st.binary(max_size=2_000)), max_size=5),
-    st.text(max_size=2_000),
-)
-def test_a_dead_letter_fits_its_topic(
-    key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]], error: str
-) -> None:
-    """Whatever the record, its letter is not longer than the topic takes, and keeps its origin."""
-    was = Record("events", 3, 41, 1_767_225_600_000, key, value, tuple(headers))
-    letter = lettered(dead_letter(was, "bad_body", error, max_bytes=4_000))
-    whole = len(letter.key or b"") + len(letter.value or b"")
-    assert whole + sum(len(name.encode()) + len(text) for name, text in letter.headers) <= 4_000
-    assert origin(letter) == origin(was)
-    if letter.header("bridge-dead-cut") is None:
-        assert letter.value == (value or b"")
-    else:
-        assert letter.header("bridge-dead-cut") == str(len(value or b""))

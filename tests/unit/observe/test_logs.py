@@ -57,7 +57,7 @@ def test_no_secret_is_written() -> None:
     """Values under names that tell of secrets are replaced, at any depth, also from libraries."""
     stream = io.StringIO()
     set_up(stream, json=True)
-    hidden = {"Authorization": "s3cret", "kept": "shown"}
+    hidden = {"Authorization": "s3cret", "kept": ["shown", {"cookie": "s3cret"}]}
     Logs()("unexpected_error", place="x", api_token="s3cret", headers=hidden, x_hub_signature="s3cret")
     structlog.get_logger("aiohttp").error("said", sasl_plain_password="s3cret")
     assert "s3cret" not in stream.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from bridge.simulator.paths import HttpRequest
 from bridge.simulator.simulation import Simulation
 from bridge.simulator.users import User
 
+AUTHORIZATION = f"Basic {b64encode(b'ada@example.com:t0ken').decode()}"
 LINKS = "/rest/api/3/issue/OPS-7/remotelink"
 LINK = {"globalId": "g", "object": {"url": "https://example.com/1", "title": "One"}}
 
@@ -36,7 +38,7 @@ def tell(
 def use(jira: Simulation, method: str = "POST", *, now: float = 0.0, is_sent: bool = True) -> int:
     """The status of one request to Jira."""
     body = orjson.dumps(LINK)
-    turn = jira.begin(HttpRequest(method, LINKS, "http://x", "Bearer t0ken", "application/json", body), now)
+    turn = jira.begin(HttpRequest(method, LINKS, "http://x", AUTHORIZATION, "application/json", body), now)
     answer = jira.instead(turn) or jira.apply(turn, now)
     jira.end(turn, answer, is_sent=is_sent)
     return answer.reply.status

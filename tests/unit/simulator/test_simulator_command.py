@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,9 +33,10 @@ def simulator(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
-def get(url: str, token: str) -> dict[str, object]:
-    """What is told to the bearer of the token."""
-    with urlopen(Request(url, headers={"Authorization": f"Bearer {token}"})) as answer:  # noqa: S310 - http
+def get(url: str, login: str) -> dict[str, object]:
+    """What is told to a user, given as EMAIL:TOKEN."""
+    basic = b64encode(login.encode()).decode()
+    with urlopen(Request(url, headers={"Authorization": f"Basic {basic}"})) as answer:  # noqa: S310 - http
         told = json.load(answer)
     assert isinstance(told, dict)
     return told
@@ -44,7 +46,7 @@ def get(url: str, token: str) -> dict[str, object]:
 def test_it_serves_until_it_is_told_to_end(number: signal.Signals) -> None:
     """Either signal ends it, with exit code 0."""
     with simulator("--issue", "PROJ-1") as (process, url):
-        assert get(f"{url}/rest/api/2/issue/PROJ-1", "demo")["key"] == "PROJ-1"
+        assert get(f"{url}/rest/api/2/issue/PROJ-1", "demo@example.com:demo")["key"] == "PROJ-1"
         process.send_signal(number)
         assert process.wait(10) == 0
 
@@ -55,10 +57,8 @@ def test_it_takes_users_limits_and_knobs(tmp_path: Path) -> None:
     knobs.write_text('{"lag": 2, "bucket_size": 99}', "utf-8")
     users = ("--user", "ada@example.com:a", "--user", "bob@example.com:b")
     with simulator(*users, "--limits", "datacenter", "--knobs", str(knobs), "--seed", "7") as (_, url):
-        assert [get(f"{url}/rest/api/2/myself", token)["name"] for token in "ab"] == [
-            "ada@example.com",
-            "bob@example.com",
-        ]
+        for login in users[1::2]:
+            assert get(f"{url}/rest/api/2/myself", login)["name"] == login.partition(":")[0]
         told = get(f"{url}/_simulator/knobs", "")
     assert {name: told[name] for name in ("lag", "bucket_size", "limits", "deployment")} == {
         "lag": 2,

@@ -30,7 +30,10 @@ USERS = {
     "eve@example.com": User(token="e-token", denied={"DEMO": {Permission.BROWSE}}),
     "app": User(token="s3cret", is_app=True, refresh_token="first"),
 }
-ADA, BOB, EVE = (f"Bearer {letter}-token" for letter in "abe")
+ADA, BOB, EVE = (
+    f"Basic {b64encode(f'{name}:{USERS[name].token}'.encode()).decode()}" for name in list(USERS)[:3]
+)
+SERVER = Knobs(deployment=Deployment.SERVER)
 
 
 @pytest.fixture
@@ -81,8 +84,8 @@ def test_what_everybody_lacks_each_lacks(jira: Simulation) -> None:
 
 def test_basic_and_bearer_name_the_same_user(jira: Simulation) -> None:
     """Cloud's e-mail with API token, and Data Center's personal access token."""
-    basic = f"Basic {b64encode(b'ada@example.com:a-token').decode()}"
-    for authorization in (basic, basic.replace("Basic", "bAsIc"), ADA):
+    jira.knobs = SERVER
+    for authorization in (ADA, ADA.replace("Basic", "bAsIc"), "Bearer a-token"):
         assert ask(jira, "GET", "/rest/api/2/myself", authorization).body["emailAddress"] == "ada@example.com"
     assert {call.user for call in jira.calls} == {"ada@example.com"}
 
@@ -96,7 +99,7 @@ def test_anonymous_is_a_user_where_it_exists(jira: Simulation) -> None:
     )
     jira.site.users.put(ANONYMOUS, User(denied={"DEMO": {Permission.LINK}}))
     assert [status(jira, method, LINKS, None, body=LINK) for method in ("GET", "POST")] == [200, 403]
-    assert status(jira, "GET", LINKS, "Bearer wrong") == 401, "wrong credentials are not none"
+    assert status(jira, "GET", LINKS, "Basic wrong") == 401, "wrong credentials are not none"
     assert status(jira, "GET", "/rest/api/3/myself", None) == 401, "nobody is nobody"
 
 
@@ -122,6 +125,43 @@ def test_a_token_may_die_in_several_ways(
     assert jira.site.model.history == []
 
 
+def test_clouds_401_is_a_line_whatever_its_type_says(jira: Simulation) -> None:
+    """The content type is the one that was asked for; the body is the same text, and no JSON."""
+    for accept, media in {
+        "application/json": "application/json",
+        "application/json, text/plain, */*": "application/json",
+        "*/*": "text/html;charset=UTF-8",
+        "": "text/plain",
+    }.items():
+        for who in (None, "Basic wrong"):
+            asked = HttpRequest("GET", LINKS, BASE, who, accept=accept)
+            reply = jira.apply(jira.begin(asked, 0.0), 0.0).reply
+            assert (reply.status, reply.headers["Content-Type"]) == (401, media)
+            assert reply.body == b"Client must be authenticated to access this resource."
+
+
+def test_a_bearers_token_is_none_at_a_cloud_site(jira: Simulation) -> None:
+    """It is refused before anything else is looked at; Data Center and the gateway take it."""
+    for target in (LINKS, "/rest/api/3/nope", "/rest/api/3/serverInfo"):
+        for who in ("Bearer a-token", "bearer wrong", "Bearer"):
+            reply = ask(jira, "GET", target, who)
+            assert (reply.status, reply.body) == (
+                403,
+                {"error": "Failed to parse Connect Session Auth Token"},
+            )
+    jira.knobs = SERVER
+    assert [status(jira, "GET", LINKS, who) for who in ("Bearer a-token", "Bearer wrong")] == [200, 401]
+
+
+def test_wrong_credentials_hide_nothing_that_anybody_may_read(jira: Simulation) -> None:
+    """Cloud takes who sends them for nobody; Data Center refuses them with a page."""
+    assert status(jira, "GET", "/rest/api/3/serverInfo", "Basic wrong") == 200
+    jira.knobs = SERVER
+    reply = ask(jira, "GET", "/rest/api/3/serverInfo", "Basic wrong")
+    assert (reply.status, isinstance(reply.body, bytes)) == (401, True)
+    assert reply.headers["X-Seraph-LoginReason"] == "AUTHENTICATED_FAILED"
+
+
 @pytest.mark.parametrize("name", ["", "a:b", "a\nb", "ä"])
 def test_a_users_name_must_fit_into_headers(jira: Simulation, name: str) -> None:
     """What could not be sent as credentials is no user, and only anonymous is without a token."""
@@ -135,7 +175,7 @@ def test_who_was_taken_for_whom_shows_in_headers(jira: Simulation) -> None:
     cloud = ask(jira, "GET")
     assert cloud.headers["X-AACCOUNTID"] == ask(jira, "GET", "/rest/api/3/myself").body["accountId"]
     assert "ada" not in cloud.headers["X-AACCOUNTID"]
-    jira.knobs = Knobs(deployment=Deployment.SERVER)
+    jira.knobs = SERVER
     server = ask(jira, "GET")
     assert (server.headers["X-AUSERNAME"], server.headers["X-Seraph-LoginReason"]) == (
         "ada@example.com",
@@ -147,12 +187,14 @@ def test_who_was_taken_for_whom_shows_in_headers(jira: Simulation) -> None:
 def test_each_answer_can_be_traced(jira: Simulation) -> None:
     """Two answers have two names, which a simulator with the same seed gives again."""
     again = Simulation(JiraModel(projects=["DEMO"]), users=USERS)
+    one = ask(Simulation(JiraModel(projects=["DEMO"]), users=USERS), "GET").headers
+    assert one["ATL-Request-Id"].replace("-", "") == one["ATL-TraceId"]
     names = [
         [(ask(each, "GET").headers["ATL-TraceId"], each.last) for _ in range(2)] for each in (jira, again)
     ]
     assert names[0] == names[1]
     assert names[0][0][0] != names[0][1][0]
-    jira.knobs = Knobs(deployment=Deployment.SERVER)
+    jira.knobs = SERVER
     assert re.fullmatch(r"[0-9]+x[0-9]+x1", ask(jira, "GET").headers["X-AREQUESTID"])
 
 
@@ -180,10 +222,21 @@ def test_self_carries_the_version_that_was_called(jira: Simulation, version: str
     ],
 )
 def test_unknown_paths_of_the_api(jira: Simulation, target: str) -> None:
-    """They are 404 in the words of Jira's REST framework, for every method."""
+    """They are 404 in the words of Jira's REST framework, for every method; Cloud asks nobody's name."""
     for method in ("GET", "POST", "OPTIONS"):
-        reply = ask(jira, method, target)
-        assert reply.body == {"message": f"null for uri: {BASE}{target}", "status-code": 404}
+        for who in (ADA, None, "Basic wrong"):
+            reply = ask(jira, method, f"{target}?a=1", who)
+            assert reply.headers["Content-Type"] == "application/problem+json;charset=UTF-8"
+            assert reply.body == {
+                "type": "about:blank",
+                "title": "Not Found",
+                "status": 404,
+                "detail": f"No endpoint {method} {target}.",
+                "instance": target,
+            }
+    jira.knobs = SERVER
+    assert ask(jira, "GET", target).body == {"message": f"null for uri: {BASE}{target}", "status-code": 404}
+    assert status(jira, "GET", target, None) == 401
 
 
 def test_pages_for_people_are_no_json(jira: Simulation) -> None:
@@ -206,10 +259,14 @@ def test_pages_for_people_are_no_json(jira: Simulation) -> None:
     ],
 )
 def test_methods_that_are_not_allowed(jira: Simulation, target: str, method: str, allow: str) -> None:
-    """They are 405, and both they and OPTIONS tell those that are."""
+    """They are 405, and both they and OPTIONS tell those that are; Cloud in two ways."""
     refused, asked = ask(jira, method, target), ask(jira, "OPTIONS", target)
-    assert (refused.status, refused.headers["Allow"]) == (405, allow)
+    assert (refused.status, refused.body["title"]) == (405, "Method Not Allowed")
+    assert refused.headers["Allow"] == allow.removesuffix(",HEAD,OPTIONS").replace(",", ", ")
     assert (asked.status, asked.headers["Allow"], asked.body) == (200, allow, None)
+    assert status(jira, "OPTIONS", target, None) == 401
+    jira.knobs = SERVER
+    assert ask(jira, method, target).headers["Allow"] == allow
 
 
 @pytest.mark.parametrize(
@@ -225,9 +282,16 @@ def test_methods_that_are_not_allowed(jira: Simulation, target: str, method: str
 )
 def test_content_types(jira: Simulation, content_type: str, answer: int) -> None:
     """Only JSON is taken, with whatever parameters, and before anything else is looked at."""
-    assert status(jira, "POST", content_type=content_type, body=LINK) == answer
+    reply = ask(jira, "POST", content_type=content_type, body=LINK)
+    assert reply.status == answer
     nowhere = LINKS.replace("DEMO-1", "NONE-1")
-    assert status(jira, "POST", nowhere, content_type=content_type) == (415 if answer == 415 else 404)
+    other = 404 if answer == 201 else 415
+    assert status(jira, "POST", nowhere, content_type=content_type, body=LINK) == other
+    if other == 415:
+        assert (reply.headers["Accept"], reply.body["status"]) == ("application/json", 415)
+        assert status(jira, "POST", authorization=None, content_type=content_type, body=LINK) == 415
+        jira.knobs = SERVER
+        assert set(ask(jira, "POST", content_type=content_type).body) == {"errorMessages", "errors"}
 
 
 def test_what_clients_ask_first(jira: Simulation) -> None:
@@ -253,7 +317,7 @@ def test_what_clients_ask_first(jira: Simulation) -> None:
 def test_a_session_is_data_centers(jira: Simulation) -> None:
     """Cloud has no such resource; Data Center tells who is logged in."""
     assert status(jira, "GET", "/rest/auth/1/session") == 404
-    jira.knobs = Knobs(deployment=Deployment.SERVER)
+    jira.knobs = SERVER
     assert ask(jira, "GET", "/rest/auth/1/session").body["name"] == "ada@example.com"
     assert ask(jira, "GET", "/rest/api/2/myself").body["name"] == "ada@example.com"
     assert ask(jira, "GET", "/rest/api/2/serverInfo").body["deploymentType"] == "Server"
@@ -306,11 +370,30 @@ def test_client_credentials_open_the_gateway_for_a_time(jira: Simulation) -> Non
     made = ask(jira, "POST", through, bearer, body=LINK, now=59)
     assert (made.status, made.body["self"].startswith(f"{BASE}{through}/")) == (201, True)
     assert jira.calls[-1].user == "app"
-    assert status(jira, "GET", LINKS, bearer, now=59) == 401
+    assert status(jira, "GET", LINKS, bearer, now=59) == 403
     late = ask(jira, "GET", through, bearer, now=60)
     assert (late.status, late.body) == (401, {"code": 401, "message": "Unauthorized"})
-    assert status(jira, "GET", f"/ex/jira/other{LINKS}", bearer) == 404
-    assert status(jira, "GET", through, ADA) == 200, "API tokens go through it too"
+    for who in (ADA, "Bearer a-token"):
+        assert status(jira, "GET", through, who) == 200, "API tokens go through it too"
+    assert ask(jira, "GET", through, None).body == late.body
+
+
+def test_the_gateway_knows_one_site(jira: Simulation) -> None:
+    """Another cloud id is 404 in the gateway's own words, whoever asks."""
+    for who in (ADA, None):
+        reply = ask(jira, "GET", f"/ex/jira/other{LINKS}?globalId=g", who, now=86_400.5)
+        assert (reply.status, reply.body) == (
+            404,
+            {
+                "timestamp": "1970-01-02T00:00:00.500000Z",
+                "status": 404,
+                "error": "Not Found",
+                "message": "No message available",
+                "path": f"/ex/jira/other{LINKS}",
+            },
+        )
+    stray = ask(jira, "GET", f"/ex/jira/{CLOUD_ID}/rest/api/3/nope")
+    assert stray.body["instance"] == "/rest/api/3/nope", "Jira does not see the gateway's part"
 
 
 def test_refresh_tokens_rotate(jira: Simulation) -> None:
@@ -335,6 +418,8 @@ def test_refresh_tokens_rotate(jira: Simulation) -> None:
         ),
         ({"client_id": ANONYMOUS, "grant_type": "client_credentials"}, 401),
         ({"grant_type": "password"}, 400),
+        ({"client_secret": "wrong", "grant_type": "password"}, 400),
+        ({}, 400),
         ({"grant_type": "refresh_token"}, 403),
     ],
 )

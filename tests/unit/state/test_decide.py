@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.model import CallKind, Known, Link, LinkKey, Phase, Row, Version, Wanted
+from bridge.model import Adoption, CallKind, Known, Link, LinkKey, Phase, Row, Stray, Version, Wanted
 from bridge.state.decide import call_for, decide, phase_of
 
 LINK = Link.model_validate({"object": {"url": "https://ci.example/1", "title": "build 1"}})
@@ -26,6 +26,7 @@ def row(known: Known, link: Link | None, digest: str | None = None, phase: Phase
         (Known.PRESENT, LINK.digest, None, CallKind.DELETE),
         (Known.PRESENT, OTHER, CallKind.UPDATE, CallKind.DELETE),
         (Known.UNSURE, LINK.digest, CallKind.LOOK_UP, CallKind.LOOK_UP),
+        (Known.TANGLED, LINK.digest, CallKind.LOOK_UP, CallKind.LOOK_UP),
         (Known.MISSING, None, CallKind.CREATE, CallKind.LIST),
     ],
 )
@@ -58,24 +59,22 @@ def test_the_call_remembers_what_was_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "adopts", "stray", "for_link", "for_tombstone"),
+    ("known", "adoption", "for_link", "for_tombstone"),
     [
-        (Known.UNSEEN, True, None, CallKind.LIST, CallKind.DELETE),
-        (Known.MISSING, True, None, CallKind.LIST, CallKind.LIST),
-        (Known.ABSENT, True, 3, CallKind.ADOPT, CallKind.DROP),
-        (Known.ABSENT, False, 3, CallKind.CREATE, CallKind.DROP),
-        (Known.UNSURE, False, 3, CallKind.LOOK_UP, CallKind.LOOK_UP),
-        (Known.PRESENT, False, 3, CallKind.DROP, CallKind.DELETE),
-        (Known.PRESENT, True, None, None, CallKind.DELETE),
+        (Known.UNSEEN, Adoption.SOUGHT, CallKind.LIST, CallKind.DELETE),
+        (Known.MISSING, Adoption.SOUGHT, CallKind.LIST, CallKind.LIST),
+        (Known.PRESENT, Adoption.SOUGHT, None, CallKind.DELETE),
+        (Known.ABSENT, Adoption.FOUND, CallKind.ADOPT, None),
+        (Known.ABSENT, Adoption.BEGUN, CallKind.CREATE, CallKind.LIST),
+        (Known.UNSURE, Adoption.BEGUN, CallKind.LOOK_UP, CallKind.LOOK_UP),
+        (Known.PRESENT, Adoption.BEGUN, CallKind.LIST, CallKind.DELETE),
+        (Known.PRESENT, Adoption.LEFT_OVER, CallKind.DROP, CallKind.DELETE),
+        (Known.ABSENT, Adoption.LEFT_OVER, CallKind.CREATE, CallKind.DROP),
     ],
 )
 def test_adoption(
-    known: Known,
-    adopts: bool,
-    stray: int | None,
-    for_link: CallKind | None,
-    for_tombstone: CallKind | None,
+    known: Known, adoption: Adoption, for_link: CallKind | None, for_tombstone: CallKind | None
 ) -> None:
-    """A list before a create, an adoption of what it shows, and a stray that is left over dropped last."""
+    """A list before a create, an adoption of what it shows, and what is left over dropped last."""
     for link, kind in ((LINK, for_link), (None, for_tombstone)):
-        assert decide(replace(row(known, link, LINK.digest), adopts=adopts, stray=stray)) is kind
+        assert decide(replace(row(known, link, LINK.digest), stray=Stray(adoption, 3))) is kind

@@ -6,7 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.model import Action, Change, Known, Link, LinkKey, Outcome, Phase, Row, Subject, Version, Wanted
+from bridge.model import (
+    Action,
+    Adoption,
+    Change,
+    Known,
+    Link,
+    LinkKey,
+    Outcome,
+    Phase,
+    Row,
+    Stray,
+    Subject,
+    Version,
+    Wanted,
+)
 from bridge.state.merge import SubjectRows, join, merge
 
 SUBJECT = Subject("main", "system=ci&id=1")
@@ -140,28 +154,50 @@ def test_joined_rows_keep_the_later_wish() -> None:
     assert joined.phase is Phase.PENDING
 
 
-def test_an_adopting_change_marks_its_rows() -> None:
+def adopting(time: int, title: str | None = "A", url: str = "https://ci.example/1") -> Change:
+    link = Link.model_validate({"object": {"url": url, "title": title}}) if title else None
+    action = Action.UPSERT if title else Action.DELETE
+    return replace(change(action, time, "PROJ-1"), link=link, adopts=True)
+
+
+def test_an_adopting_change_seeks_a_link_to_adopt() -> None:
     """Before a link is created the issue's links are to be listed; a tombstone needs none of that."""
-    adopting = replace(change(Action.UPSERT, 1, "PROJ-1"), adopts=True)
-    rows = after(adopting)
-    assert rows.rows["PROJ-1"].adopts
-    gone = merge(rows, replace(change(Action.DELETE, 2, "PROJ-1"), adopts=True)).after
-    assert not gone.rows["PROJ-1"].adopts
+    rows = after(adopting(1))
+    assert rows.rows["PROJ-1"].stray == Stray(Adoption.SOUGHT)
+    assert merge(rows, adopting(2, None)).after.rows["PROJ-1"].stray is None
 
 
-@pytest.mark.parametrize(("adopts", "kept"), [(True, None), (False, 7)])
-def test_a_tombstone_lets_go_of_a_candidate_but_not_of_an_adoption_begun(
-    adopts: bool, kept: int | None
+@pytest.mark.parametrize(
+    ("adoption", "news", "left"),
+    [
+        (Adoption.FOUND, adopting(2, "B"), Adoption.FOUND),
+        (Adoption.FOUND, adopting(2, "B", "https://other.example"), Adoption.SOUGHT),
+        (Adoption.FOUND, replace(adopting(2, "B"), adopts=False), None),
+        (Adoption.FOUND, adopting(2, None), None),
+        (Adoption.BEGUN, adopting(2, None), Adoption.BEGUN),
+        (Adoption.BEGUN, replace(adopting(2, "B"), adopts=False), Adoption.BEGUN),
+        (Adoption.LEFT_OVER, adopting(2, "B"), Adoption.LEFT_OVER),
+    ],
+)
+def test_news_let_go_of_a_candidate_but_not_of_an_adoption_begun(
+    adoption: Adoption, news: Change, left: Adoption | None
 ) -> None:
-    """What was only found stays as it was made; what bears our content is to be deleted."""
-    row = replace(after(change(Action.UPSERT, 1, "PROJ-1")).rows["PROJ-1"], adopts=adopts, stray=7)
-    merged = merge(SubjectRows(SUBJECT, None, {"PROJ-1": row}), change(Action.DELETE, 2, "PROJ-1"))
-    assert merged.changed[0].stray == kept
-
-
-def test_news_do_not_begin_an_adoption_anew() -> None:
-    """While the stray is about to give way, ours is created and nothing is listed."""
-    row = replace(after(change(Action.UPSERT, 1, "PROJ-1")).rows["PROJ-1"], stray=7)
-    news = replace(change(Action.UPSERT, 2, "PROJ-1", title="other"), adopts=True)
+    """What was only found is one for its URL and as long as it is wanted; an adoption is followed up."""
+    row = replace(after(adopting(1)).rows["PROJ-1"], stray=Stray(adoption, 7))
     (changed,) = merge(SubjectRows(SUBJECT, None, {"PROJ-1": row}), news).changed
-    assert (changed.adopts, changed.stray) == (False, 7)
+    assert (changed.stray.adoption if changed.stray else None) is left
+
+
+def test_joined_rows_of_one_set_keep_its_link() -> None:
+    """A set that names a moved issue by its former key wants the link, and no tombstone beside it."""
+    wanted = Wanted(Version(0, 1, 0, 0, 0), link("A"), "ci e", frozenset())
+    named = Row(LinkKey("main", "OLD-1", "g"), wanted, Known.PRESENT, link("A").digest, 7)
+    unnamed = replace(named, key=LinkKey("main", "NEW-1", "g"), wanted=replace(wanted, link=None))
+    assert join(unnamed, named).wanted.link == link("A")
+
+
+def test_joined_rows_are_tangled_while_a_write_is_under_way() -> None:
+    """Two writes of one link under both keys: neither answer tells which Jira did last."""
+    row = after(change(Action.UPSERT, 1, "PROJ-1")).rows["PROJ-1"]
+    assert join(replace(row, known=Known.PRESENT), replace(row, known=Known.UNSURE)).known is Known.TANGLED
+    assert join(replace(row, known=Known.PRESENT), replace(row, known=Known.PRESENT)).known is Known.PRESENT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -20,6 +19,7 @@ from bridge.errors import (
     JiraUnreachable,
 )
 from bridge.model import (
+    Adoption,
     Call,
     CallKind,
     Deleted,
@@ -33,11 +33,13 @@ from bridge.model import (
     RemoteLink,
     Replaced,
     Row,
+    Stray,
     Version,
     Wanted,
     Written,
 )
 from bridge.ports import Answer
+from bridge.state.batch import _marked
 from bridge.state.decide import WRITES, call_for
 from bridge.state.settle import BACKOFF_MAX, Settlement, settle
 
@@ -54,9 +56,7 @@ def row(known: Known, link: Link | None = LINK, digest: str | None = None, time:
 def call_of(before: Row) -> tuple[Row, Call]:
     call = call_for(before)
     assert call is not None
-    is_adoption = call.kind is CallKind.ADOPT
-    marked = replace(before, known=Known.UNSURE, adopts=before.adopts and not is_adoption)
-    return (marked if call.kind in WRITES else before), call
+    return (_marked(before, call) if call.kind in WRITES else before), call
 
 
 def answered(before: Row, answer: Answer) -> Settlement:
@@ -199,8 +199,14 @@ ELSEWHERE = replace(BY_HAND, id=8, link=Link.model_validate({"object": {"url": "
 NOT_FOUND = JiraNotFound("404", status=404)
 
 
-def seeking(**changes: Any) -> Row:
-    return replace(row(Known.UNSEEN), adopts=True, **changes)
+SOUGHT = Stray(Adoption.SOUGHT)
+FOUND = Stray(Adoption.FOUND, 7)
+BEGUN = Stray(Adoption.BEGUN, 7, LINK.digest)
+TAKEN = replace(BY_HAND, link=LINK)  # our content, and no globalId
+
+
+def seeking(known: Known = Known.UNSEEN, stray: Stray = SOUGHT) -> Row:
+    return replace(row(known), stray=stray)
 
 
 def steps(before: Row, *answers: Answer) -> tuple[list[CallKind], Row]:
@@ -224,10 +230,23 @@ def test_the_only_link_to_our_url_is_adopted() -> None:
 
 def test_where_the_global_id_does_not_take_ours_replaces_the_other() -> None:
     """The read-back finds nothing, so that ours is created and the stray deleted."""
-    answers = (Listed((BY_HAND,)), Replaced(), NOT_FOUND, Written(9, "PROJ-1", created=True), Deleted())
-    kinds, done = steps(seeking(), *answers)
-    assert kinds == [CallKind.LIST, CallKind.ADOPT, CallKind.LOOK_UP, CallKind.CREATE, CallKind.DROP]
+    ours = RemoteLink(9, "PROJ-1", LINK, "g")
+    answers = (Listed((BY_HAND,)), Replaced(), NOT_FOUND, Written(9, "PROJ-1", created=True))
+    kinds, done = steps(seeking(), *answers, Listed((TAKEN, ours)), Deleted())
+    *first, second, third = kinds
+    assert first == [CallKind.LIST, CallKind.ADOPT, CallKind.LOOK_UP, CallKind.CREATE]
+    assert (second, third) == (CallKind.LIST, CallKind.DROP)
     assert (done.link_id, done.stray, done.known) == (9, None, Known.PRESENT)
+
+
+@pytest.mark.parametrize("shown", [(), (BY_HAND,), (replace(TAKEN, global_id="somebody's"),)])
+def test_a_stray_that_does_not_bear_our_content_alone_is_left(shown: tuple[RemoteLink, ...]) -> None:
+    """Our request never reached it, or somebody else has taken it since: it is not ours to delete."""
+    ours = RemoteLink(9, "PROJ-1", LINK, "g")
+    kinds, done = steps(
+        replace(row(Known.PRESENT, digest=LINK.digest), link_id=9, stray=BEGUN), Listed((*shown, ours))
+    )
+    assert (kinds, done.stray, done.link_id) == ([CallKind.LIST], None, 9)
 
 
 @pytest.mark.parametrize(
@@ -260,37 +279,57 @@ def test_a_link_that_was_deleted_before_its_adoption_is_created() -> None:
 
 def test_an_adoption_that_did_not_happen_is_tried_again() -> None:
     """A 429 did nothing, so that the candidate is still one."""
-    held = answered(seeking(stray=7, known=Known.ABSENT), JiraRateLimited("429", status=429)).row
-    assert (held.adopts, held.stray, call_of(held)[1].kind) == (True, 7, CallKind.ADOPT)
+    held = answered(seeking(Known.ABSENT, FOUND), JiraRateLimited("429", status=429)).row
+    assert (held.stray, call_of(held)[1].kind) == (FOUND, CallKind.ADOPT)
 
 
 def test_a_lost_adoption_is_read_back() -> None:
     """It may have taken effect: what stands under our globalId tells."""
-    lost = answered(seeking(stray=7, known=Known.ABSENT), JiraAnswerLost("-")).row
-    assert (lost.known, call_of(lost)[1].kind) == (Known.UNSURE, CallKind.LOOK_UP)
+    lost = answered(seeking(Known.ABSENT, FOUND), JiraAnswerLost("-")).row
+    assert (lost.known, lost.stray, call_of(lost)[1].kind) == (Known.UNSURE, BEGUN, CallKind.LOOK_UP)
     done = answered(lost, Found(RemoteLink(7, "PROJ-1", LINK, "g")))
     assert (done.row.stray, done.reason, done.outcome) == (None, "adopted", Outcome.WRITTEN)
 
 
-def test_a_stray_that_is_gone_is_dropped() -> None:
-    """404 to the last delete is as good as 204."""
-    standing = replace(row(Known.PRESENT, digest=LINK.digest), link_id=9, stray=7)
-    done = answered(standing, NOT_FOUND)
+@pytest.mark.parametrize(
+    ("error", "reason"), [(NOT_FOUND, "jira_not_found"), (JiraForbidden("403"), "jira_forbidden")]
+)
+def test_a_stray_that_cannot_be_dropped_is_let_go_of(error: JiraError, reason: str) -> None:
+    """Ours stands as it should; what became of the other is told in the journal."""
+    stray = replace(BEGUN, adoption=Adoption.LEFT_OVER)
+    standing = replace(row(Known.PRESENT, digest=LINK.digest), link_id=9, stray=stray)
+    done = answered(standing, error)
     assert (done.row.known, done.row.link_id, done.row.stray) == (Known.PRESENT, 9, None)
-    assert (done.row.phase, done.reason) == (Phase.SETTLED, "replaced")
+    assert (done.row.phase, done.outcome, done.reason) == (Phase.SETTLED, Outcome.WRITTEN, reason)
 
 
 def test_a_refused_adoption_lets_go_of_its_candidate() -> None:
-    """By the time it is asked for again, another may have taken it."""
-    done = answered(seeking(stray=7, known=Known.ABSENT), JiraForbidden("403", status=403))
-    assert (done.row.phase, done.row.stray) == (Phase.REJECTED, None)
+    """Ours is created instead; if Jira refuses that too, it is what is told."""
+    done = answered(seeking(Known.ABSENT, FOUND), JiraForbidden("403", status=403)).row
+    assert (done.phase, done.stray, call_of(done)[1].kind) == (Phase.PENDING, None, CallKind.CREATE)
 
 
-def test_a_tombstone_takes_an_adopted_stray_along_and_leaves_a_candidate() -> None:
-    """What bears our content goes; what was only found stays as it was made."""
-    begun = replace(row(Known.UNSURE, None), stray=7)
-    kinds, _ = steps(begun, NOT_FOUND, Listed(()), Deleted())
+def test_a_tombstone_takes_along_what_bears_our_content_and_nothing_else() -> None:
+    """The list shows whether the stray took what it was sent; what was only found is not even looked at."""
+    begun = replace(row(Known.UNSURE, None), stray=BEGUN)
+    kinds, _ = steps(begun, NOT_FOUND, Listed((TAKEN,)), Deleted())
     assert kinds == [CallKind.LOOK_UP, CallKind.LIST, CallKind.DROP]
-    marked, call = call_of(seeking(stray=7, known=Known.ABSENT))
+    kinds, _ = steps(begun, NOT_FOUND, Listed((BY_HAND,)))
+    assert kinds == [CallKind.LOOK_UP, CallKind.LIST]
+    marked, call = call_of(seeking(Known.ABSENT, FOUND))
     gone = replace(marked, wanted=row(Known.UNSEEN, None, time=2).wanted)
     assert settle(gone, call, JiraRateLimited("429", status=429), NOW, 1.0).row.stray is None
+
+
+# --- moved issues --------------------------------------------------------------------------
+
+
+def test_after_tangled_writes_only_a_look_up_that_follows_them_tells() -> None:
+    """The answer to either write may be the older news; the look-up's is not."""
+    marked, call = call_of(row(Known.UNSEEN))
+    tangled = settle(
+        replace(marked, known=Known.TANGLED), call, Written(7, "PROJ-1", created=True), NOW, 1.0
+    ).row
+    assert (tangled.known, call_of(tangled)[1].kind) == (Known.TANGLED, CallKind.LOOK_UP)
+    assert answered(tangled, Found(RemoteLink(7, "PROJ-1", LINK, "g"))).row.known is Known.PRESENT
+    assert answered(tangled, JiraUnavailable("503")).row.known is Known.TANGLED

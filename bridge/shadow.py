@@ -1,0 +1,40 @@
+"""The shadow: stands where the writer does, tells what it would ask of Jira, and asks nothing.
+
+What it leaves undone stays wanted, so that a writer on the same ledger goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bridge.model import Row
+from bridge.ports import Ledger, Observe
+from bridge.state.decide import call_for
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """Tells of each row that wants a call, when it comes to want it."""
+
+    ledger: Ledger
+    observe: Observe
+
+    def offer(self, rows: Iterable[Row]) -> None:
+        """Rows that a merge left wanting a call."""
+        for call in filter(None, map(call_for, rows)):
+            self.observe(
+                "shadow_call",
+                site=call.key.site,
+                call=call.kind.value,
+                issue=call.key.issue,
+                global_id=call.key.global_id,
+                event_id=call.event,
+                title=call.link.object.title if call.link else None,
+            )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Tell of what waits already, and then of what comes, until `stop`."""
+        self.offer(await self.ledger.pending())
+        await stop.wait()
