@@ -141,7 +141,9 @@ def _kind(answer: HttpAnswer, document: Mapping[str, Any] | None) -> type[JiraEr
         if "AUTHENTICATED_FAILED" in reason:
             return JiraUnauthorized
     if status not in _ANYONES and not _is_jiras(answer, document):
-        return JiraForeignAnswer
+        # Atlassian's own edge refuses a form of credentials before Jira is asked, with its trace.
+        is_edges = status == 403 and bool(document) and _is_traced(answer)  # noqa: PLR2004
+        return JiraUnauthorized if is_edges else JiraForeignAnswer
     return _KINDS.get(status, JiraUnavailable if status >= 500 else JiraBadRequest)  # noqa: PLR2004
 
 
@@ -155,14 +157,18 @@ def _is_jiras(answer: HttpAnswer, document: Mapping[str, Any] | None) -> bool:
     if answer.status >= 500 or (answer.status in _WITHOUT_A_WORD and not document):  # noqa: PLR2004
         return True
     if not document:
-        return bool(_header(answer, _TRACE_ID) or _header(answer, _REQUEST_ID))
+        return _is_traced(answer)
     return isinstance(document.get("errorMessages"), list) or isinstance(document.get("errors"), dict)
+
+
+def _is_traced(answer: HttpAnswer) -> bool:
+    return bool(_header(answer, _TRACE_ID) or _header(answer, _REQUEST_ID))
 
 
 def _others_messages(document: Mapping[str, Any] | None) -> tuple[str, ...]:
     """What a gateway says in a form of its own."""
     match document:
-        case {"message": str(text)} | {"errorMessage": str(text)}:
+        case {"message": str(text)} | {"errorMessage": str(text)} | {"error": str(text)}:
             return (shown(text),)
     return ()
 
