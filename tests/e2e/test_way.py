@@ -25,6 +25,7 @@ from bridge.observe.health import Health
 from bridge.ports import Publish
 from bridge.service import Role, Service
 from bridge.settings import Settings
+from bridge.simulator.faults import Knobs
 from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.jira_server import JiraServer
 from bridge.sources.base import load_sources
@@ -242,6 +243,31 @@ async def test_what_cannot_be_mapped_is_a_dead_letter(way: Way) -> None:
     assert set(found) == {b"bad_body", b"bad_envelope", b"jira_not_found"}
     assert found[b"bad_body"]["bridge-dead-topic"] == way.topic.encode()
     assert all(letter["bridge-dead-error"] for letter in found.values())
+
+
+async def test_a_site_that_is_away_is_named_by_readiness_until_it_is_back(way: Way) -> None:
+    """Its circuit opens, nothing is lost or rejected, and all goes on by itself."""
+
+    async def condition() -> dict[str, Any]:
+        async with way.session.get(f"{way.service.addresses['worker']}/readyz") as answer:
+            found: dict[str, Any] = (await answer.json())["conditions"]["jira main"]
+            assert answer.status == 503 or found["ok"]
+            return found
+
+    async def is_away() -> bool:
+        return not (await condition())["ok"]
+
+    async def is_back() -> bool:
+        return bool((await condition())["ok"])
+
+    way.jira.knobs = Knobs(is_down=True, retry_after=0.1)
+    for number in range(8):
+        await way.put(canonical(1, "10:00:00", "built", link=number))
+    await eventually(is_away)
+    assert (await condition())["reason"].startswith("circuit_open: createOrUpdateRemoteIssueLink PROJ-1")
+    way.jira.knobs = Knobs()
+    await eventually(lambda: len(way.titles()) == 8)
+    await eventually(is_back)
 
 
 def outcomes(folder: Path, event: str) -> set[Outcome]:
