@@ -370,7 +370,7 @@ class Call:
 
     `link` is what is wanted, and what a create, an update or an adoption sends; `event` is the one
     whose wish it fulfils. `stray` is the id of the link that is adopted or dropped. `attempts`
-    counts the calls for the same wish that were put off.
+    counts the calls for the same wish that were put off, and `reason` is the last one's.
     """
 
     kind: CallKind
@@ -383,6 +383,7 @@ class Call:
     link_id: int | None = None
     stray: int | None = None
     attempts: int = 0
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,6 @@ class Writer:
     _schedule: Schedule = field(init=False)
     _news: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _settled: list[Settled] = field(init=False, default_factory=list)
-    _reasons: dict[LinkKey, str | None] = field(init=False, default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(init=False, default_factory=set)
     _circuits: dict[str, Circuit] = field(init=False, default_factory=dict)
     _fault: BaseException | None = field(init=False, default=None)
@@ -98,9 +97,8 @@ class Writer:
         self._schedule.put(turn.rows, self.clock())
         for entry in turn.entries:
             self._tell(entry)
-        self._reasons.update({row.key: row.reason for row in turn.rows if row.key in called})
         for call in turn.calls:
-            self._schedule.left(call, self.clock())
+            self._schedule.left(call.key, self.clock())
             task = asyncio.create_task(self._send(call))
             self._tasks.add(task)
             task.add_done_callback(self._over)
@@ -141,14 +139,13 @@ class Writer:
             seconds=self.clock() - began,
         )
         self._hear(call, answer)
-        if isinstance(answer, JiraError) and rejects(self._reasons.get(call.key), call, answer):
+        if isinstance(answer, JiraError) and rejects(call, answer):
             try:
                 await self.bury(call, answer)
             except KafkaUnavailable as error:
                 # Not told, so not settled: the row stays unsure, and is looked up again.
                 self.observe("kafka_unavailable", client="dead letters", error=str(error))
                 return
-        self._reasons.pop(call.key, None)
         self._settled.append(Settled(call, answer, self.clock(), self.jitter()))
         self._news.set()
 
@@ -156,6 +153,7 @@ class Writer:
         """Let what the answer says of limits and of the site's health hold for the next calls."""
         site, budget = call.key.site, self.sites[call.key.site].budget
         self._schedule.answered(call, answer, budget.bucket, self.clock())
+        self._news.set()  # a place is free, though its row may be some time in telling of a refusal
         self._tell_circuits()
         if isinstance(answer, JiraRateLimited):
             self.observe("rate_limited", site=site, scope=answer.scope.value, seconds=answer.retry_after)

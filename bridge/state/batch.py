@@ -70,27 +70,18 @@ class Batch:
     def start(self, reserved: Mapping[LinkKey, CallKind]) -> list[Call]:
         """The calls that the rows want next; the row of each that writes is marked unsure.
 
-        A row that by now wants another write than was reserved for it waits for its own turn, and
+        A row that by now wants another call than was reserved for it waits for its own turn, and
         so does one that stands under another key.
         """
         calls = []
         for key, kind in reserved.items():
             row = self.row(key)
             call = call_for(row) if row and row.key == key else None
-            if row is None or call is None:
-                continue
-            if call.kind is CallKind.DELETE and call.before is Known.UNSEEN and self._has_link(key.subject):
-                # Perhaps the former key of an issue whose link stands under another one: ask first.
-                call = replace(call, kind=CallKind.LOOK_UP)
-            if call.kind not in WRITES:
+            if row and call and call.kind is kind:
                 calls.append(call)
-            elif call.kind is kind:
-                calls.append(call)
-                self._put(_marked(row, call))
+                if kind in WRITES:
+                    self._put(_marked(row, call))
         return calls
-
-    def _has_link(self, subject: Subject) -> bool:
-        return any(row.wanted.link for row in self.subjects[subject].rows.values())
 
     def row(self, key: LinkKey) -> Row | None:
         """The row that `key` leads to now."""
@@ -164,7 +155,7 @@ class Batch:
         for issue, row in list(self.subjects[subject].rows.items()):
             if (present := self._current(subject.site, issue)) != issue:
                 self._take_out(row.key)
-                new = replace(row, key=row.key._replace(issue=present))
+                new = _under(row, present)
                 standing = self.subjects[subject].rows.get(present)
                 self._put(join(standing, new) if standing else new)
 
@@ -189,6 +180,13 @@ class Batch:
     def pending(self) -> list[Row]:
         """The changed rows that want a call."""
         return [row for row in self.changed.values() if row.phase is Phase.PENDING]
+
+
+def _under(row: Row, issue: str) -> Row:
+    """The row under an issue's present key, where another row may have found the same candidate."""
+    is_found = row.stray is not None and row.stray.adoption is Adoption.FOUND
+    stray = Stray(Adoption.SOUGHT) if is_found else row.stray
+    return replace(row, key=row.key._replace(issue=issue), stray=stray)
 
 
 def _marked(row: Row, call: Call) -> Row:

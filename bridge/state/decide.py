@@ -3,12 +3,14 @@
 | wanted    | unseen | absent | present, equal | present, other | unsure  | missing |
 |-----------|--------|--------|----------------|----------------|---------|---------|
 | a link    | create | create | nothing        | update         | look up | create  |
-| tombstone | delete | nothing| delete         | delete         | look up | list    |
+| tombstone | look up| nothing| delete         | delete         | look up | list    |
 
 `missing` is Jira's 404 to the link's own address: it names neither the link nor the issue, so
 that only a list of the issue's links tells whether the delete is done or the issue is hidden.
 
-`tangled` is as `unsure`.
+`tangled` is as `unsure`: both are asked when no write of the subject is under way. A link that
+was never seen is looked up before it is deleted: it may be one that stands under the present
+key of a moved issue.
 
 Where others' links are adopted, a list comes before a create. If it shows just one link to our
 URL without a globalId, that stray is adopted: given our globalId and content by its id. This
@@ -32,7 +34,7 @@ _LINK: Final = {
     Known.TANGLED: CallKind.LOOK_UP,
 }
 _TOMBSTONE: Final = {
-    Known.UNSEEN: CallKind.DELETE,
+    Known.UNSEEN: CallKind.LOOK_UP,
     Known.PRESENT: CallKind.DELETE,
     Known.UNSURE: CallKind.LOOK_UP,
     Known.TANGLED: CallKind.LOOK_UP,
@@ -87,4 +89,5 @@ def call_for(row: Row) -> Call | None:
         row.link_id,
         row.stray.id if row.stray else None,
         row.attempts,
+        row.reason,
     )

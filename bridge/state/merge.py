@@ -28,6 +28,7 @@ from bridge.state.decide import phase_of
 MAX_SEEN = 1_000
 """Ids kept for one instant: bounds a row when a producer gives all its events one time."""
 _UNDER_WAY = {Known.UNSURE, Known.TANGLED}
+_STEPS = list(Adoption)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +194,12 @@ def join(standing: Row, other: Row) -> Row:
     wanted = max(standing.wanted, other.wanted, key=lambda wanted: (wanted.version, wanted.link is not None))
     if standing.wanted.version.instant == other.wanted.version.instant:
         wanted = replace(wanted, seen=standing.wanted.seen | other.wanted.seen)
-    strays = (standing.stray, other.stray)
+    strays = [each for each in (standing.stray, other.stray) if each and each.id != (standing.link_id or 0)]
     joined = replace(
         standing,
         wanted=wanted,
         known=Known.TANGLED if {standing.known, other.known} & _UNDER_WAY else standing.known,
         not_before=max(standing.not_before, other.not_before),
-        stray=next((stray for stray in strays if stray and stray.id != (standing.link_id or 0)), None),
+        stray=max(strays, key=lambda stray: _STEPS.index(stray.adoption), default=None),
     )
     return replace(joined, phase=phase_of(joined))

@@ -277,7 +277,7 @@ class Schedule:
     def take(self, now: float) -> dict[LinkKey, CallKind]:
         """What to call now, as much as limits and free places allow; it is then under way.
 
-        A call of another kind that writes is not to be made: no place was reserved for it.
+        A call of another kind is not to be made: no place was reserved for it.
         """
         while self._later and self._later[0][0] <= now:
             moment, key = heappop(self._later)
@@ -289,19 +289,11 @@ class Schedule:
             taken.update(self._take_site(site, now))
         return taken
 
-    def left(self, call: Call, now: float) -> None:
-        """The call's request leaves now; a read may leave in place of the write that was reserved."""
-        due, site, subject = self._due[call.key], self._sites[call.key.site], call.key.subject
-        if due.kind is not call.kind:
-            site.reserve(call.key.issue, call.kind, now)
-            site.release(call.key.issue, due.kind, now)
-            if due.kind in WRITES:
-                self._take_one(self._writing, subject)
-            if due.kind in DELETES:
-                self._take_one(self._deleting, subject)
-            due.kind = call.kind
+    def left(self, key: LinkKey, now: float) -> None:
+        """The call's request leaves now."""
+        due = self._due[key]
         due.stage = _Stage.SENT
-        site.leave(call.kind, now)
+        self._sites[key.site].leave(due.kind, now)
 
     def answered(self, call: Call, answer: Answer, bucket: Bucket | None, now: float) -> None:
         """The answer is there; what it says of limits and of the site's health holds from now on."""
@@ -408,8 +400,11 @@ class Schedule:
         if due is None:
             return
         self._lead(key, due, leads=False)
+        issue = _Issue.of(key)
         if due.adopts:
-            self._take_one(self._adopting, _Issue.of(key))
+            self._take_one(self._adopting, issue)
+        elif issue in self._behind and not self._adopting[issue]:  # it may have been the first of them
+            self._release(issue)
 
     def _take_one(self, counter: Counter[T], first: T) -> None:
         counter[first] -= 1
@@ -418,6 +413,13 @@ class Schedule:
             self._release(first)
 
     def _release(self, first: Subject | _Issue) -> None:
-        for behind in self._behind.pop(first, ()):
-            if waiting := self._due.get(behind):
-                self._place(behind, waiting.ready_at)
+        """Let those go that wait for it; of an issue's only the first, for whom the others wait then."""
+        behind = self._behind.pop(first, [])
+        while behind:
+            key = behind.pop(0)
+            if waiting := self._due.get(key):
+                self._place(key, waiting.ready_at)
+                if isinstance(first, _Issue):
+                    break
+        if behind:
+            self._behind[first] = behind

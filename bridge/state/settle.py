@@ -126,6 +126,8 @@ def _listed(row: Row, call: Call, remotes: tuple[RemoteLink, ...]) -> Row:
         return after
     if row.stray.adoption in {Adoption.BEGUN, Adoption.LEFT_OVER}:
         return replace(after, stray=_left_over(row.stray, remotes))
+    if call.key != row.key and not ours:  # another of the issue's links may seek under its present key
+        return after
     return replace(
         after, stray=None if ours or row.wanted.link is None else _candidate(row.wanted.link, remotes)
     )
@@ -146,16 +148,16 @@ def _left_over(stray: Stray, remotes: Iterable[RemoteLink]) -> Stray | None:
     return None
 
 
-def rejects(row_reason: str | None, call: Call, answer: Answer) -> bool:
+def rejects(call: Call, answer: Answer) -> bool:
     """Whether `answer` says that asking again for the same would fail again.
 
-    `row_reason` is the row's standing reason: a blank 400 is given one more try, since two
-    first writes of one globalId that collide are answered so.
+    A blank 400 is given one more try, since two first writes of one globalId that collide are
+    answered so.
     """
     if isinstance(answer, JiraError) and _is_settled(call, answer):
         return False
     if isinstance(answer, JiraBadRequest) and answer.is_blank and call.kind in SENDS:
-        return row_reason == answer.code
+        return call.reason == answer.code
     return isinstance(answer, JiraRejected)
 
 
@@ -196,7 +198,7 @@ def _outcome(after: Row, call: Call) -> Outcome | None:
 def _failed(row: Row, call: Call, error: JiraError, now: float, jitter: float) -> Settlement:
     after = replace(_tangled(row, call, _known_after(row, call, error)), reason=error.code)
     after = replace(after, phase=phase_of(after))
-    if rejects(row.reason, call, error):
+    if rejects(call, error):
         if row.wanted.version == call.version:
             after = replace(after, phase=Phase.REJECTED)
         else:  # a newer wish waits, and deserves a try of its own
@@ -216,11 +218,16 @@ def _known_after(row: Row, call: Call, error: JiraError) -> Row:
     is_hidden = isinstance(error, JiraNotFound) and call.before is Known.PRESENT
     if call.kind in WRITES and (is_lost or is_hidden):
         return replace(row, known=Known.UNSURE)
-    if call.kind is not CallKind.ADOPT:
-        return _as_before(row, call)
-    return replace(
-        _as_before(row, call), stray=Stray(Adoption.FOUND, call.stray) if row.wanted.link else None
-    )
+    before = _as_before(row, call)
+    return replace(before, stray=_found_again(row, call)) if call.kind is CallKind.ADOPT else before
+
+
+def _found_again(row: Row, call: Call) -> Stray | None:
+    """The candidate of an adoption that did not happen, if it is one for the URL that is wanted now."""
+    if row.wanted.link is None or call.link is None:
+        return None
+    is_same = row.wanted.link.object.url == call.link.object.url
+    return Stray(Adoption.FOUND, call.stray) if is_same else Stray(Adoption.SOUGHT)
 
 
 def _is_settled(call: Call, error: JiraError) -> bool:

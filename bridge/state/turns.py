@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 
 from bridge.model import LinkKey
 
 
 class Turns:
-    """Keys by issue, in the order in which they came; the issues take turns, a key each."""
+    """Keys by issue, each once, in the order in which they came; the issues take turns, a key each."""
 
     __slots__ = ("_order", "_queues")
 
     def __init__(self) -> None:
-        self._queues: dict[str, deque[LinkKey]] = {}
+        self._queues: dict[str, OrderedDict[LinkKey, None]] = {}
         self._order: deque[str] = deque()
 
     def __bool__(self) -> bool:
@@ -29,15 +29,15 @@ class Turns:
         """One more key of its issue is due."""
         queue = self._queues.get(key.issue)
         if queue is None:
-            queue = self._queues[key.issue] = deque()
+            queue = self._queues[key.issue] = OrderedDict()
             self._order.append(key.issue)
-        queue.append(key)
+        queue[key] = None
 
     def pop(self) -> LinkKey:
         """The first key of the issue whose turn it is; with more keys it queues up again."""
         issue = self._order.popleft()
         queue = self._queues[issue]
-        key = queue.popleft()
+        key, _ = queue.popitem(last=False)
         if queue:
             self._order.append(issue)
         else:

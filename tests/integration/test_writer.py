@@ -222,6 +222,26 @@ async def test_one_projects_403_is_that_projects(desk: Desk) -> None:
     assert desk.titles() == {"PROJ-1": "A", "SECRET-1": "A"}
 
 
+async def test_telling_of_a_refusal_holds_nothing_else_up(desk: Desk) -> None:
+    """While the dead-letter topic is away the refused row alone waits, even with one place for all."""
+    told = asyncio.Event()
+
+    async def bury(call: Call, error: JiraError) -> None:
+        await told.wait()
+        desk.buried.append((call, error))
+
+    desk.writer.bury = bury
+    desk.writer._schedule._sites[SITE].allowance = Allowance(in_flight=1)
+    desk.jira.model.denied["SECRET"] = {Permission.LINK}
+    await desk.wish("SECRET-1", title="A")
+    await desk.wish("PROJ-1", title="A", link=2)
+    await eventually(lambda: desk.titles() == {"PROJ-1": "A"})
+    assert desk.buried == []
+    told.set()
+    await desk.settled()
+    assert len(desk.buried) == 1
+
+
 async def test_lost_answers_are_looked_up(desk: Desk) -> None:
     """With half of all answers lost, everything is written in the end, and nothing twice."""
     desk.jira.knobs = Knobs(rate_lost=0.5)

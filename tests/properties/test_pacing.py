@@ -114,7 +114,7 @@ class Day:
         """Whatever happens, there is a look for more after it."""
 
     def _leave(self, call: Call) -> None:
-        self._schedule.left(call, self.now)
+        self._schedule.left(call.key, self.now)
         self._at(self.now + self._chance.uniform(0.02, 0.05), "arrive", call)
 
     def _arrive(self, call: Call) -> None:

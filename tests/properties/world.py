@@ -119,7 +119,7 @@ class World:
         for call in turn.calls:
             assert call.key not in self.in_flight, "two requests in flight for one link"
             self.in_flight[call.key] = call
-            self.schedule.left(call, self.now)
+            self.schedule.left(call.key, self.now)
 
     def apply(self, number: int, *, is_lost: bool = False) -> None:
         """Jira does one of the requests in flight; its answer is on its way, or lost."""

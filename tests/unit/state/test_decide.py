@@ -21,7 +21,7 @@ def row(known: Known, link: Link | None, digest: str | None = None, phase: Phase
 @pytest.mark.parametrize(
     ("known", "digest", "for_link", "for_tombstone"),
     [
-        (Known.UNSEEN, None, CallKind.CREATE, CallKind.DELETE),
+        (Known.UNSEEN, None, CallKind.CREATE, CallKind.LOOK_UP),
         (Known.ABSENT, None, CallKind.CREATE, None),
         (Known.PRESENT, LINK.digest, None, CallKind.DELETE),
         (Known.PRESENT, OTHER, CallKind.UPDATE, CallKind.DELETE),
@@ -61,7 +61,7 @@ def test_the_call_remembers_what_was_known() -> None:
 @pytest.mark.parametrize(
     ("known", "adoption", "for_link", "for_tombstone"),
     [
-        (Known.UNSEEN, Adoption.SOUGHT, CallKind.LIST, CallKind.DELETE),
+        (Known.UNSEEN, Adoption.SOUGHT, CallKind.LIST, CallKind.LOOK_UP),
         (Known.MISSING, Adoption.SOUGHT, CallKind.LIST, CallKind.LIST),
         (Known.PRESENT, Adoption.SOUGHT, None, CallKind.DELETE),
         (Known.ABSENT, Adoption.FOUND, CallKind.ADOPT, None),

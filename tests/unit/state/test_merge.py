@@ -201,3 +201,12 @@ def test_joined_rows_are_tangled_while_a_write_is_under_way() -> None:
     row = after(change(Action.UPSERT, 1, "PROJ-1")).rows["PROJ-1"]
     assert join(replace(row, known=Known.PRESENT), replace(row, known=Known.UNSURE)).known is Known.TANGLED
     assert join(replace(row, known=Known.PRESENT), replace(row, known=Known.PRESENT)).known is Known.PRESENT
+
+
+def test_joined_rows_keep_the_adoption_that_has_come_furthest() -> None:
+    """What was sent our content under the one key is followed up under the other."""
+    row = after(adopting(1)).rows["PROJ-1"]
+    begun = Stray(Adoption.BEGUN, 7, "digest")
+    for standing, other in ((row, replace(row, stray=begun)), (replace(row, stray=begun), row)):
+        assert join(standing, other).stray == begun
+    assert join(replace(row, link_id=7), replace(row, stray=begun)).stray == row.stray

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from bridge.errors import (
     JiraAnswerLost,
-    JiraNotFound,
     JiraRateLimited,
     JiraUnauthorized,
     JiraUnavailable,
@@ -20,11 +19,11 @@ from bridge.model import (
     Adoption,
     Bucket,
     Call,
-    CallKind,
     Deleted,
     Known,
     Link,
     LinkKey,
+    Listed,
     Phase,
     Row,
     Stray,
@@ -58,7 +57,7 @@ def call(one: Row) -> Call:
 
 def answer(plan: Schedule, one: Row, said: Answer, now: float, bucket: Bucket | None = None) -> None:
     """Send the call of a row that was taken, and have it answered and settled at once."""
-    plan.left(call(one), now)
+    plan.left(one.key, now)
     plan.answered(call(one), said, bucket, now)
     plan.done(one.key, now)
 
@@ -114,18 +113,21 @@ def test_an_upsert_waits_for_its_subjects_delete_under_way() -> None:
     assert issues(plan.take(0.0)) == ["P-2"]
 
 
-def test_a_read_in_place_of_a_write_gives_the_writes_place_back() -> None:
-    """The ledger may ask before it deletes; the issue's share is then as it was."""
-    plan = schedule(issue=(Window(1, 30.0),))
-    gone = row("P-1", link=None)
-    plan.put([gone], 0.0)
-    plan.take(0.0)
-    look_up = replace(call(gone), kind=CallKind.LOOK_UP)
-    plan.left(look_up, 0.0)
-    plan.answered(look_up, JiraNotFound("404"), None, 0.0)
-    plan.done(gone.key, 0.0)
-    plan.put([row("P-1", "h")], 0.0)
-    assert issues(plan.take(0.0)) == ["P-1"]
+def test_links_that_seek_one_to_adopt_follow_each_other() -> None:
+    """Of an issue's seekers one goes at a time, and one that is gone holds up none."""
+    plan = schedule()
+    rows = [replace(row("P-1", f"g{n}"), stray=Stray(Adoption.SOUGHT)) for n in range(5)]
+    plan.put(rows, 0.0)
+    assert list(plan.take(0.0)) == [rows[0].key]
+    assert not plan.take(0.0)
+    plan.put([replace(rows[1], phase=Phase.SETTLED)], 0.0)
+    answer(plan, rows[0], Listed(()), 0.0)
+    plan.put([replace(rows[2], phase=Phase.SETTLED)], 0.0)
+    assert list(plan.take(0.0)) == [rows[3].key]
+    answer(plan, rows[3], Listed(()), 0.0)
+    assert list(plan.take(0.0)) == [rows[4].key]
+    answer(plan, rows[4], Listed(()), 0.0)
+    assert len(plan) == 0
 
 
 def test_news_do_not_put_off_what_its_sites_return_has_hastened() -> None:
@@ -404,7 +406,7 @@ def test_pacing_never_exceeds_its_rate(steps: list[float], rate: float) -> None:
         taken = plan.take(now)
         assert len(taken) <= -(-rate // 4)
         for key in taken:
-            plan.left(call(row(key.issue)), now)
+            plan.left(key, now)
         sent += [now] * len(taken)
     for moment in sent:
         assert len([other for other in sent if moment <= other < moment + 1.0]) <= rate
@@ -418,7 +420,7 @@ def test_waiting_uses_nearly_all_of_the_allowance() -> None:
     while now < 20.0:
         taken = plan.take(now)
         for key in taken:
-            plan.left(call(row(key.issue)), now + 0.005)
+            plan.left(key, now + 0.005)
         sent += len(taken)
         now = plan.wake(now) + 0.010
     assert sent >= 0.95 * 20 * 50

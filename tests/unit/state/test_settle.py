@@ -333,3 +333,18 @@ def test_after_tangled_writes_only_a_look_up_that_follows_them_tells() -> None:
     assert (tangled.known, call_of(tangled)[1].kind) == (Known.TANGLED, CallKind.LOOK_UP)
     assert answered(tangled, Found(RemoteLink(7, "PROJ-1", LINK, "g"))).row.known is Known.PRESENT
     assert answered(tangled, JiraUnavailable("503")).row.known is Known.TANGLED
+
+
+def test_a_candidate_found_under_a_former_key_is_sought_again() -> None:
+    """Another of the issue's links may have found the same one under its present key."""
+    marked, call = call_of(seeking())
+    moved = replace(marked, key=KEY._replace(issue="NEW-1"))
+    assert settle(moved, call, Listed((BY_HAND,)), NOW, 1.0).row.stray == SOUGHT
+
+
+def test_a_failed_adoption_of_another_url_is_sought_again() -> None:
+    """The candidate was one for the URL that was wanted then."""
+    marked, call = call_of(seeking(Known.ABSENT, FOUND))
+    elsewhere = Link.model_validate({"object": {"url": "https://other.example", "title": "build 1"}})
+    newer = replace(marked, wanted=row(Known.UNSEEN, elsewhere, time=2).wanted)
+    assert settle(newer, call, JiraRateLimited("429", status=429), NOW, 1.0).row.stray == SOUGHT

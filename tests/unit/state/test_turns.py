@@ -37,6 +37,15 @@ def test_issues_take_turns_and_nothing_is_lost(issues: list[str]) -> None:
             assert not any(count for issue, count in left.items() if issue != before.issue)
 
 
+def test_a_key_has_one_place() -> None:
+    """However often it becomes due, it comes out once, where it first stood."""
+    turns = Turns()
+    for number in (1, 2, 1, 1):
+        turns.add(key("P-1", number))
+    assert [turns.pop(), turns.pop()] == [key("P-1", 1), key("P-1", 2)]
+    assert not turns
+
+
 def test_a_parked_issue_has_no_turn_until_it_is_resumed() -> None:
     """Its keys stay, those that come meanwhile too."""
     turns = Turns()
