@@ -17,8 +17,9 @@ from bridge.service import allowance
 from bridge.settings import Site
 from bridge.state.decide import call_for
 from bridge.state.merge import SubjectRows, merge
-from bridge.state.schedule import METHOD, Schedule
+from bridge.state.schedule import Schedule
 from bridge.state.settle import settle
+from bridge.state.site import METHOD
 from tests.limits import PER_ISSUE, at_best
 
 EVENTS = 20_000

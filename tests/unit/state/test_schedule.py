@@ -35,7 +35,8 @@ from bridge.ports import Answer
 from bridge.state.circuit import FAILURES, REFUSED_WAIT, State
 from bridge.state.decide import call_for
 from bridge.state.pace import FOREVER, Allowance, Window, per_second
-from bridge.state.schedule import METHOD, Schedule
+from bridge.state.schedule import Schedule
+from bridge.state.site import METHOD
 
 LINK = Link.model_validate({"object": {"url": "https://ci.example/1", "title": "build 1"}})
 
