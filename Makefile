@@ -32,7 +32,7 @@ test: setup ## Run the tests; starts real Kafka and PostgreSQL where it can
 	$(BIN)/pytest
 
 test-long: setup ## Run the long suites (2,000 convergence examples, twenty kills, pacing)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -s
 
 foreign-clients: setup ## Try other people's Jira clients on the simulated Jira (installs them into .cache)
 	$(BIN)/python tests/foreign/run.py
