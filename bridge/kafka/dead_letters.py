@@ -43,6 +43,7 @@ _RETURNING = frozenset(_DEAD + name for name in (*_ORIGIN, "attempts", "version"
 _WRITER = {"format": FORMAT, "program": f"jira-link-bridge/{__version__}"}
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+_VERSION_TEXT = re.compile(r"[0-9a-f]{16}\.[0-9a-f]{16}\.[0-9a-f]{2}\.[0-9a-f]{12}\.[0-9a-f]{16}", re.ASCII)
 _TEXT_LIMIT = 500
 _SHOWN = 80
 
@@ -120,13 +121,21 @@ def origin(record: Record) -> Origin:
     return Origin(came_from, partition, offset, timestamp)
 
 
-def refused_version(record: Record) -> Version | None:
-    """How new the wish in a replayed letter of `refused` is; None for any other record."""
+def refused_version(record: Record, time: int) -> Version | None:
+    """How new the wish in a replayed letter of `refused` is; None for any other record.
+
+    `time` is the event's, in microseconds since the epoch, and the version's must be the same, as
+    it is in all that `refused` writes: any producer can set a header. Raises BadEnvelope.
+    """
     text = record.header(_VERSION)
-    try:
-        return None if text is None else Version.parse(text)
-    except (TypeError, ValueError):
-        raise BadEnvelope(f"{_VERSION} is no version: {text!r:.{_SHOWN}}.") from None
+    if text is None:
+        return None
+    if not _VERSION_TEXT.fullmatch(text):
+        raise BadEnvelope(f"{_VERSION} is no version: {text!r:.{_SHOWN}}.")
+    version = Version.parse(text)
+    if version.time != time:
+        raise BadEnvelope(f"{_VERSION} is of another time than the event: {text}.")
+    return version
 
 
 # --- away ----------------------------------------------------------------------------------
