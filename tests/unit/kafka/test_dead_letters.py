@@ -17,6 +17,7 @@ from bridge.kafka.dead_letters import (
     Outgoing,
     Place,
     dead_letter,
+    has_home,
     is_letter,
     marker,
     origin,
@@ -168,10 +169,11 @@ def test_a_refused_link_that_is_rejected_later_is_still_as_new_as_it_was() -> No
 
 
 @pytest.mark.parametrize("topic", [b"", b"no topic's name", b"x" * 250, b"dead"])
-def test_what_could_not_go_back_is_no_letter(topic: bytes) -> None:
-    """A letter that names no topic, or the one that it stands on, is not taken for one."""
+def test_what_could_not_go_back_has_no_home(topic: bytes) -> None:
+    """A letter that names no topic, or one that is not read, has none to go back to."""
     letter = died(record(b"body"))
-    assert not is_letter(replace(letter, headers=(*letter.headers, ("bridge-dead-topic", topic))))
+    assert has_home(letter, {"events"})
+    assert not has_home(replace(letter, headers=(*letter.headers, ("bridge-dead-topic", topic))), {"events"})
 
 
 @pytest.mark.parametrize(
