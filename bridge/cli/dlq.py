@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import sys
 import time
@@ -340,14 +341,20 @@ def _headers(record: Record) -> dict[str, object]:
 
 
 def _body(record: Record) -> object:
-    """The body as JSON without the values of secrets; as text where it is no JSON, or too deep."""
+    """The body as JSON without the values of secrets, which have their names there.
+
+    Of any other (cut, a form, too deep) only its size and digest: nothing tells what in it is secret.
+    """
     body = record.value or b""
     try:
         found = redacted({"": orjson.loads(body)})[""]
         orjson.dumps(found)  # refuses what is nested deeper than 254 levels
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
-        return body.decode("utf-8", "backslashreplace")
-    return found
+        found = None
+    if isinstance(found, dict | list):
+        return found
+    digest = hashlib.sha256(body).hexdigest()
+    return f"{len(body)} bytes that are no JSON object, not shown: they may hold secrets. SHA-256 {digest}"
 
 
 def _time(milliseconds: int | None) -> str | None:
