@@ -22,7 +22,8 @@ from bridge.ports import Item, Source
 class Pipeline:
     """Record to item.
 
-    `max_future` is in seconds, ahead of the record's timestamp; `adopting` are the sites where
+    `max_future` is in seconds, ahead of the record's timestamp, or of that
+    of its first place where that is earlier; `adopting` are the sites where
     links that others made may be taken over.
     """
 
@@ -42,8 +43,8 @@ class Pipeline:
                 known_as, kind = f"{found.endpoint} {found.delivery_id}", found.source
             event = self.event(found)
             known_as, kind = f"{event.source} {event.id}", event.kind
-            self._check_time(event, place)
-            mapped, version = self.mapper.map(event), refused_version(record)
+            self._check_time(event, min(place.timestamp, record.timestamp))
+            mapped, version = self.mapper.map(event), refused_version(record, microseconds(event.time))
         except Unmappable as error:
             return _rejected(known_as, kind, error)
         except Exception as fault:  # noqa: BLE001 - one source's code must not stop all the others
@@ -65,8 +66,8 @@ class Pipeline:
             raise UnknownSource(f"No source {found.source!r} is installed. {UnknownSource.advice}")
         return source.event(found)
 
-    def _check_time(self, event: Event, place: Origin) -> None:
-        ahead = microseconds(event.time) / 1e6 - place.timestamp / 1e3
+    def _check_time(self, event: Event, timestamp: int) -> None:
+        ahead = microseconds(event.time) / 1e6 - timestamp / 1e3
         if ahead > self.max_future:
             allowed = f"{self.max_future:.0f} s are allowed"
             raise FromTheFuture(f"The event's time is {ahead:.0f} s ahead of its record's; {allowed}.")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from rich.text import Text
 
 from bridge.cli import options
 from bridge.cli.app import FAILED, app, err, out
-from bridge.errors import UsageError
+from bridge.errors import BridgeError, UsageError
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.kafka.dead_letter_topic import fetch, find, settle
@@ -64,7 +65,7 @@ _FATED = {Status.REPLAYED, Status.DISCARDED}
 _WHY = {
     Status.CUT: "cut: too long for the topic, so the body is not whole",
     Status.EXPIRED: "expired: older than kafka.retention_days, so it could bring a deleted link back",
-    Status.FOREIGN: "foreign: no dead letter of this bridge's",
+    Status.FOREIGN: "foreign: no dead letter of a record on kafka.topics",
     Status.REPLAYED: "replayed already",
     Status.DISCARDED: "discarded already",
 }
@@ -72,14 +73,18 @@ _WHY = {
 
 @dataclass(frozen=True, slots=True)
 class _Topic:
-    """The dead-letter topic of a configuration; `oldest` is what a replay may be, in milliseconds."""
+    """The dead-letter topic of a configuration; `oldest` is what a replay may be, in milliseconds.
+
+    `homes` are the topics that letters may go back to.
+    """
 
     cluster: Cluster
     name: str
     oldest: int
+    homes: frozenset[str]
 
     def find(self, query: Query) -> list[Letter]:
-        return asyncio.run(find(self.cluster, self.name, query, self.oldest))
+        return asyncio.run(find(self.cluster, self.name, query, self.oldest, self.homes))
 
     def records(self, place: Place) -> list[Record]:
         found: list[Record] = []
@@ -90,19 +95,24 @@ class _Topic:
         asyncio.run(fetch(self.cluster, self.name, {place}, keep))
         return found
 
-    def settle(self, letters: Sequence[Letter], fate: Fate) -> None:
+    def settle(self, letters: Sequence[Letter], fate: Fate) -> dict[Place, BridgeError | None]:
+        """Settle the letters; why each failed, None where it did not. One that is gone is not among them."""
+        came_to: dict[Place, BridgeError | None] = {}
         bar = Progress(console=err, transient=True, disable=not err.is_terminal)
         task = bar.add_task(fate.value, total=len(letters))
         producer = Producer(self.cluster, observe=Logs(), health=Health(time.monotonic))
 
+        def told(place: Place, error: BridgeError | None) -> None:
+            came_to[place] = error
+            bar.advance(task)
+
         async def run() -> None:
             async with producer as publish:
-                await settle(
-                    self.cluster, self.name, letters, fate, publish=publish, settled=lambda: bar.advance(task)
-                )
+                await settle(self.cluster, self.name, letters, fate, publish=publish, told=told)
 
         with bar:
             asyncio.run(run())
+        return came_to
 
 
 @dlq_app.command("list", epilog="Example: `jira-bridge dlq list --reason bad_link --newer 2h`")
@@ -210,11 +220,22 @@ def _settle(topic: _Topic, query: Query, fate: Fate, can_be: set[Status], *, yes
     if not chosen:
         out.print(f"No dead letters to be {fate}.")
     elif yes:
-        topic.settle(chosen, fate)
-        out.print(f"{_count(chosen)} {fate}.")
+        _tell_settled(chosen, topic.settle(chosen, fate), fate)
     else:
         out.print(_table(chosen))
-        out.print(f"\n{_count(chosen)} would be {fate}; --yes does it.", markup=False)
+        out.print(f"\n{_count(len(chosen))} would be {fate}; --yes does it.", markup=False)
+
+
+def _tell_settled(chosen: Sequence[Letter], came_to: Mapping[Place, BridgeError | None], fate: Fate) -> None:
+    """Name the letters that were not settled, and leave with an exit code when there are any."""
+    failed = {letter.place: came_to.get(letter.place, "no longer on the topic") for letter in chosen}
+    failed = {place: why for place, why in failed.items() if why is not None}
+    for place, why in failed.items():
+        err.print(f"{place}: {why}", markup=False)
+    out.print(f"{_count(len(chosen) - len(failed))} {fate}.")
+    if failed:
+        err.print(f"{_count(len(failed))} not {fate}.")
+        raise typer.Exit(FAILED)
 
 
 def _all_or_none(topic: _Topic, query: Query, found: Sequence[Letter], chosen: Sequence[Letter]) -> None:
@@ -243,7 +264,12 @@ def _topic(config: Path | None, kafka: str | None) -> _Topic:
     set_up(sys.stderr, json=False, level="warning")
     settings = options.settings(config, kafka__bootstrap_servers=kafka)
     keeps = timedelta(days=settings.kafka.retention_days)
-    return _Topic(cluster_of(settings), settings.kafka.dead_letter_topic, _before(keeps))
+    return _Topic(
+        cluster_of(settings),
+        settings.kafka.dead_letter_topic,
+        _before(keeps),
+        frozenset(settings.kafka.topics),
+    )
 
 
 def _query(
@@ -288,16 +314,18 @@ def _before(age: timedelta) -> int:
 # --- what is told --------------------------------------------------------------------------
 
 
-def _count(letters: Sequence[Letter]) -> str:
-    return f"{len(letters)} letter{'s' if len(letters) > 1 else ''}"
+def _count(letters: int) -> str:
+    return f"{letters} letter{'' if letters == 1 else 's'}"
 
 
 def _table(letters: Sequence[Letter]) -> Table:
     when, event = Column("rejected at (UTC)", no_wrap=True), Column("event", overflow="fold")
-    shown = Table("place", when, "status", "reason", "issue", event, "error", box=None, pad_edge=False)
+    shown = Table(
+        "place", when, "status", "topic", "reason", "issue", event, "error", box=None, pad_edge=False
+    )
     for letter in letters:
         at = (_time(letter.buried_at) or "")[:19].replace("T", " ")
-        texts = (letter.status, letter.reason, letter.issue, letter.event, letter.error)
+        texts = (letter.status, letter.topic, letter.reason, letter.issue, letter.event, letter.error)
         shown.add_row(str(letter.place), at, *(Text(clip(text or "")) for text in texts))
     return shown
 
@@ -313,14 +341,20 @@ def _headers(record: Record) -> dict[str, object]:
 
 
 def _body(record: Record) -> object:
-    """The body as JSON without the values of secrets; as text where it is no JSON, or too deep."""
+    """The body as JSON without the values of secrets, which have their names there.
+
+    Of any other (cut, a form, too deep) only its size and digest: nothing tells what in it is secret.
+    """
     body = record.value or b""
     try:
         found = redacted({"": orjson.loads(body)})[""]
         orjson.dumps(found)  # refuses what is nested deeper than 254 levels
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
-        return body.decode("utf-8", "backslashreplace")
-    return found
+        found = None
+    if isinstance(found, dict | list):
+        return found
+    digest = hashlib.sha256(body).hexdigest()
+    return f"{len(body)} bytes that are no JSON object, not shown: they may hold secrets. SHA-256 {digest}"
 
 
 def _time(milliseconds: int | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
+from bridge.errors import BridgeError, KafkaUnavailable, TopicUnfit
 from bridge.kafka.cluster import Cluster
 from bridge.kafka.dead_letters import Fate, Place, marker, replay
 from bridge.kafka.reader import read_topic
@@ -13,13 +14,16 @@ from bridge.model import Record
 from bridge.ports import Publish
 
 
-async def find(cluster: Cluster, topic: str, query: Query, oldest: int) -> list[Letter]:
+async def find(
+    cluster: Cluster, topic: str, query: Query, oldest: int, topics: Collection[str]
+) -> list[Letter]:
     """The letters on `topic` that `query` asks for, oldest first, each with what became of it.
 
-    A letter whose record is older than `oldest` (milliseconds since the epoch) is expired.
+    A letter whose record is older than `oldest` (milliseconds since the epoch) is expired,
+    one that is not of one of `topics` foreign.
     Raises TopicUnfit and KafkaUnavailable, as the other functions here.
     """
-    survey = Survey(query, oldest)
+    survey = Survey(query, oldest, topics)
 
     async def take(records: list[Record]) -> None:
         for record in records:
@@ -50,18 +54,24 @@ async def settle(
     fate: Fate,
     *,
     publish: Publish,
-    settled: Callable[[], None],
+    told: Callable[[Place, BridgeError | None], None],
 ) -> None:
-    """Give the letters their fate: replay them, or not, and mark them; `settled` is told of each.
+    """Give the letters their fate: replay them, or not, and mark them; `told` of each, or why it failed.
 
     A mark goes out once the broker has the replay. After a crash or an error between the two the
-    letter is replayed once more, which changes nothing: its event is as old as it was.
+    letter is replayed once more, which changes nothing: its event is as old as it was. One that
+    fails does not stop the others; one that is no longer on the topic is not told.
     """
 
     async def one(record: Record) -> None:
-        if fate is Fate.REPLAYED:
-            await publish(*replay(record))
-        await publish(*marker(topic, place_of(record), fate))
-        settled()
+        place = place_of(record)
+        try:
+            if fate is Fate.REPLAYED:
+                await publish(*replay(record))
+            await publish(*marker(topic, place, fate))
+        except (KafkaUnavailable, TopicUnfit) as error:
+            told(place, error)
+        else:
+            told(place, None)
 
     await fetch(cluster, topic, frozenset(letter.place for letter in letters), one)

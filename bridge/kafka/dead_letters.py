@@ -21,7 +21,7 @@ which versions make harmless.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -43,6 +43,9 @@ _RETURNING = frozenset(_DEAD + name for name in (*_ORIGIN, "attempts", "version"
 _WRITER = {"format": FORMAT, "program": f"jira-link-bridge/{__version__}"}
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+_VERSION_TEXT = re.compile(r"[0-9a-f]{16}\.[0-9a-f]{16}\.[0-9a-f]{2}\.[0-9a-f]{12}\.[0-9a-f]{16}", re.ASCII)
+_SKEW = 600_000
+"""Milliseconds by which the clocks of who wrote a record and of who rejected it may differ."""
 _TEXT_LIMIT = 500
 _SHOWN = 80
 
@@ -120,13 +123,21 @@ def origin(record: Record) -> Origin:
     return Origin(came_from, partition, offset, timestamp)
 
 
-def refused_version(record: Record) -> Version | None:
-    """How new the wish in a replayed letter of `refused` is; None for any other record."""
+def refused_version(record: Record, time: int) -> Version | None:
+    """How new the wish in a replayed letter of `refused` is; None for any other record.
+
+    `time` is the event's, in microseconds since the epoch, and the version's must be the same, as
+    it is in all that `refused` writes: any producer can set a header. Raises BadEnvelope.
+    """
     text = record.header(_VERSION)
-    try:
-        return None if text is None else Version.parse(text)
-    except (TypeError, ValueError):
-        raise BadEnvelope(f"{_VERSION} is no version: {text!r:.{_SHOWN}}.") from None
+    if text is None:
+        return None
+    if not _VERSION_TEXT.fullmatch(text):
+        raise BadEnvelope(f"{_VERSION} is no version: {text!r:.{_SHOWN}}.")
+    version = Version.parse(text)
+    if version.time != time:
+        raise BadEnvelope(f"{_VERSION} is of another time than the event: {text}.")
+    return version
 
 
 # --- away ----------------------------------------------------------------------------------
@@ -216,17 +227,21 @@ def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
 
 
 def is_letter(record: Record) -> bool:
-    """Whether the record is a dead letter of this format, and could go back where it came from."""
-    return (
-        dead(record, "format") == FORMAT
-        and dead(record, "reason") is not None
-        and origin_topic(record) not in {None, record.topic}
-        and number(record, "timestamp") is not None
-    )
+    """Whether the record says that it is a dead letter of this format."""
+    return dead(record, "format") == FORMAT and dead(record, "reason") is not None
+
+
+def has_home(letter: Record, topics: Collection[str]) -> bool:
+    """Whether the letter came from one of `topics`, before it was rejected: a replay may go there.
+
+    Whoever writes to the topic may name any other, or a moment that has not come.
+    """
+    wrote = number(letter, "timestamp")
+    return origin_topic(letter) in topics and wrote is not None and wrote <= letter.timestamp + _SKEW
 
 
 def replay(letter: Record) -> Outgoing:
-    """The letter's record as it stood first, its place beside it. `is_letter` holds of it."""
+    """The letter's record as it stood first, its place beside it. `has_home` holds of it."""
     kept = [
         (name, value) for name, value in letter.headers if not _is_dead(name) or name.lower() in _RETURNING
     ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bridge.errors import BadEnvelope
-from bridge.kafka.dead_letters import Fate, Place, dead, is_letter, number, read_marker
+from bridge.kafka.dead_letters import Fate, Place, dead, has_home, is_letter, number, read_marker
 from bridge.kafka.envelope import decode
 from bridge.model import Event, Record
 
@@ -18,7 +19,7 @@ class Status(StrEnum):
     OPEN = "open"
     CUT = "cut"  # it was too long for the topic, and its body is not whole
     EXPIRED = "expired"  # it is older than what the topics keep
-    FOREIGN = "foreign"  # not a dead letter of this bridge's
+    FOREIGN = "foreign"  # not a dead letter, or of a topic that this bridge does not read
     REPLAYED = Fate.REPLAYED.value
     DISCARDED = Fate.DISCARDED.value
 
@@ -87,11 +88,13 @@ class Survey:
 
     `oldest` is in milliseconds since the epoch: a letter whose record is older is expired. Its
     deletes may be forgotten, so that a replay could bring back a link that is rightly gone.
+    `topics` are those that a letter may go back to: one of another is foreign.
     """
 
-    def __init__(self, query: Query, oldest: int) -> None:
+    def __init__(self, query: Query, oldest: int, topics: Collection[str]) -> None:
         self._query = query
         self._oldest = oldest
+        self._topics = topics
         self._letters: dict[Place, Letter] = {}
         self._fates: dict[Place, Fate] = {}
 
@@ -101,7 +104,7 @@ class Survey:
             place, fate = found
             self._fates[place] = fate
             return
-        letter = read_letter(record, self._oldest)
+        letter = read_letter(record, self._oldest, self._topics)
         if self._query.takes(letter, record.value or b""):
             self._letters[letter.place] = letter
 
@@ -119,14 +122,14 @@ def place_of(record: Record) -> Place:
     return Place(record.partition, record.offset)
 
 
-def read_letter(record: Record, oldest: int) -> Letter:
-    """What a list tells of the record; a foreign one tells no more than its place and size."""
+def read_letter(record: Record, oldest: int, topics: Collection[str]) -> Letter:
+    """What a list tells of the record; what is no letter tells no more than its place and size."""
     letter = Letter(place_of(record), Status.FOREIGN, record.timestamp, len(record.value or b""))
     if not is_letter(record):
         return letter
     return replace(
         _named(letter, record),
-        status=_status(record, oldest),
+        status=_status(record, oldest, topics),
         reason=dead(record, "reason"),
         error_class=dead(record, "error-class"),
         error=dead(record, "error"),
@@ -141,7 +144,9 @@ def read_letter(record: Record, oldest: int) -> Letter:
     )
 
 
-def _status(record: Record, oldest: int) -> Status:
+def _status(record: Record, oldest: int, topics: Collection[str]) -> Status:
+    if not has_home(record, topics):
+        return Status.FOREIGN
     if dead(record, "cut") is not None:
         return Status.CUT
     return Status.EXPIRED if (number(record, "timestamp") or 0) < oldest else Status.OPEN

@@ -78,7 +78,11 @@ class Way:
 
     async def dlq(self, *arguments: str) -> str:
         """Run `jira-bridge dlq …`; what it prints."""
-        env = {**os.environ, "BRIDGE_KAFKA__DEAD_LETTER_TOPIC": self.dead_letters}
+        topics = {
+            "BRIDGE_KAFKA__TOPICS": orjson.dumps([self.topic]).decode(),
+            "BRIDGE_KAFKA__DEAD_LETTER_TOPIC": self.dead_letters,
+        }
+        env = {**os.environ, **topics}
         command = [*COMMAND, "dlq", *arguments, "--kafka", self.cluster.bootstrap]
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, env=env, check=True)
         return str(done.stdout.decode())

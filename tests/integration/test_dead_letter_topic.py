@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from bridge.errors import BadBody, KafkaUnavailable, TopicUnfit
+from bridge.errors import BadBody, BridgeError, KafkaUnavailable, TopicUnfit
 from bridge.kafka import reader
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
@@ -41,7 +41,7 @@ class Broker:
 
     async def letters(self) -> list[Letter]:
         """All letters."""
-        return await find(self.cluster, self.dead, Query(), 0)
+        return await find(self.cluster, self.dead, Query(), 0, {self.events})
 
     async def records(self, topic: str) -> list[Record]:
         """All that stands on the topic."""
@@ -54,11 +54,12 @@ class Broker:
         return found
 
     async def settle(self, letters: list[Letter], fate: Fate, publish: Publish) -> int:
-        """Settle them; how many the topic said were."""
-        told: list[None] = []
-        await settle(
-            self.cluster, self.dead, letters, fate, publish=publish, settled=lambda: told.append(None)
-        )
+        """Settle them; how many were. Raises what the first that failed met."""
+        told: dict[Place, BridgeError | None] = {}
+        await settle(self.cluster, self.dead, letters, fate, publish=publish, told=told.__setitem__)
+        for error in told.values():
+            if error is not None:
+                raise error
         return len(told)
 
 
@@ -141,6 +142,28 @@ async def test_a_replay_that_was_not_marked_is_done_again(broker: Broker) -> Non
     assert (one.value, one.timestamp) == (two.value, two.timestamp)
 
 
+async def test_a_letter_that_its_topic_does_not_take_stops_no_other(broker: Broker) -> None:
+    """It is told with the reason and stays open; all the others are replayed."""
+    async with broker.producer() as publish:
+        await bury(broker, publish, 5)
+
+        async def picky(
+            topic: str,
+            key: bytes | None,
+            value: bytes | None,
+            headers: Sequence[tuple[str, bytes]],
+            timestamp: int | None = None,
+        ) -> None:
+            if topic == broker.events and value == b"body 0":
+                raise TopicUnfit("too long")
+            await publish(topic, key, value, headers, timestamp)
+
+        with pytest.raises(TopicUnfit, match="too long"):
+            await broker.settle(await broker.letters(), Fate.REPLAYED, picky)
+    statuses = {letter.offset: letter.status for letter in await broker.letters()}
+    assert statuses == {0: Status.OPEN} | dict.fromkeys(range(1, 5), Status.REPLAYED)
+
+
 async def test_a_whole_topic_is_read(broker: Broker) -> None:
     """More records than a batch has, over several partitions, each once."""
     async with broker.producer() as publish:
@@ -166,13 +189,13 @@ async def test_offsets_without_a_record_do_not_hold_up_the_end(real_kafka: Clust
 async def test_an_empty_topic_has_no_letters(real_kafka: Cluster) -> None:
     """There is nothing to wait for."""
     topic = await create_topic(real_kafka, 2)
-    assert await find(real_kafka, topic, Query(places=frozenset([Place(0, 0)])), 0) == []
+    assert await find(real_kafka, topic, Query(places=frozenset([Place(0, 0)])), 0, ()) == []
 
 
 async def test_a_topic_that_is_missing_is_named(real_kafka: Cluster) -> None:
     """The error is of the topic and not of the broker."""
     with pytest.raises(TopicUnfit, match="no-such-topic is missing"):
-        await find(real_kafka, "no-such-topic", Query(), 0)
+        await find(real_kafka, "no-such-topic", Query(), 0, ())
 
 
 async def test_a_broker_that_falls_silent_is_given_up(
@@ -201,4 +224,4 @@ async def test_a_broker_that_falls_silent_is_given_up(
 async def test_without_a_broker_nothing_is_waited_for() -> None:
     """A broker that is away is told at once."""
     with pytest.raises(KafkaUnavailable, match="dead"):
-        await find(Cluster(f"127.0.0.1:{free_port()}"), "dead", Query(), 0)
+        await find(Cluster(f"127.0.0.1:{free_port()}"), "dead", Query(), 0, ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import subprocess
 import sys
@@ -13,12 +14,15 @@ from typing import Any
 
 import orjson
 import pytest
+import typer
 
-from bridge.errors import BadBody, BadLink
+from bridge.cli.dlq import _tell_settled
+from bridge.errors import BadBody, BadLink, TopicUnfit
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
-from bridge.kafka.dead_letters import dead_letter
+from bridge.kafka.dead_letters import Fate, Place, dead_letter
 from bridge.kafka.reader import read_topic
+from bridge.kafka.survey import Letter, Status
 from bridge.model import Record
 from bridge.observe.health import Health
 from bridge.ports import Publish
@@ -31,7 +35,7 @@ DAY = 86_400_000
 
 def run(kafka: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
-    env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
+    env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200", "BRIDGE_KAFKA__TOPICS": '["events"]'}
     return subprocess.run(
         [*COMMAND, *arguments, "--kafka", kafka], capture_output=True, text=True, env=env, check=False
     )
@@ -44,12 +48,20 @@ class Desk:
     cluster: Cluster
     publish: Publish
 
-    async def bury(self, value: bytes, *, code: str = "bad_body", age: int = 0, most: int = 1_000_000) -> str:
+    async def bury(
+        self,
+        value: bytes,
+        *,
+        code: str = "bad_body",
+        age: int = 0,
+        most: int = 1_000_000,
+        home: str = "events",
+    ) -> str:
         """Put a letter on the topic; its place. `age` is in days."""
         headers = (("http-authorization", b"Bearer hush"), ("http-x-github-event", b"push"))
         at = int(time.time() * 1000) - age * DAY
         error = BadBody("no JSON") if code == "bad_body" else BadLink("[red]no title[/red]")
-        letter = dead_letter(Record("events", 0, 7, at, b"key", value, headers), error, most)
+        letter = dead_letter(Record(home, 0, 7, at, b"key", value, headers), error, most)
         before = await self.places()
         await self.publish(TOPIC, *letter)
         (place,) = await self.places() - before
@@ -117,6 +129,7 @@ async def test_filters_are_the_same_everywhere(desk: Desk) -> None:
         assert [letter["place"] for letter in await desk.listed(*filters)] == [place]
         done = await desk.dlq("replay", *filters)
         assert place in done.stdout
+        assert "events" in done.stdout
         assert "1 letter would be replayed; --yes does it." in done.stdout
     assert await desk.listed("--older", "1h") == []
 
@@ -135,20 +148,45 @@ async def test_a_letter_is_shown_without_its_secrets(desk: Desk) -> None:
     assert "hush" not in shown.stdout + str(found)
 
 
-async def test_a_body_that_is_no_json_is_shown_as_text(desk: Desk) -> None:
-    """Bytes that are no text are escaped, and none of them reaches the terminal as a control."""
-    shown = await desk.dlq("show", await desk.bury(b"a \xff \x1b[31m"))
-    assert "a \\xff" in shown.stdout
-    assert "\x1b" not in shown.stdout
-
-
-@pytest.mark.parametrize("depth", [300, 1_000])
-async def test_a_body_that_is_too_deep_is_shown_as_text(desk: Desk, depth: int) -> None:
-    """A body that can be read and not be written again is shown as it came."""
-    body = "[" * depth + "]" * depth
-    shown = await desk.dlq("show", await desk.bury(body.encode()))
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"token=hush&a=\xff \x1b[31m",
+        b'"token=hush"',
+        b'{"secret": "hush", ',
+        b"[" * 300 + b'"hush"' + b"]" * 300,
+        b"[" * 1_000 + b'"hush"' + b"]" * 1_000,
+    ],
+)
+async def test_a_body_whose_secrets_have_no_names_is_not_shown(desk: Desk, body: bytes) -> None:
+    """A form, a text, a body that was cut or is too deep is told by its size and its digest."""
+    shown = await desk.dlq("show", await desk.bury(body))
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert body in shown.stdout
+    assert f"{len(body)} bytes" in shown.stdout
+    assert hashlib.sha256(body).hexdigest() in shown.stdout
+    assert "hush" not in shown.stdout
+
+
+async def test_a_letter_for_a_topic_that_is_not_read_goes_nowhere(desk: Desk) -> None:
+    """It stands aside as foreign, and its reason and its topic are listed."""
+    place = await desk.bury(b"{}", home="payments")
+    await desk.bury(b"one")
+    done = await desk.dlq("replay", "--yes")
+    assert (done.returncode, done.stdout) == (0, "1 letter replayed.\n")
+    (told,) = [letter for letter in await desk.listed() if letter["place"] == place]
+    assert (told["status"], told["reason"], told["topic"]) == ("foreign", "bad_body", "payments")
+
+
+def test_what_was_settled_is_told_and_not_what_was_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    """A letter that failed and one that is gone are named, and end the command with an error."""
+    letters = [Letter(Place(0, offset), Status.OPEN, 0, 1) for offset in range(3)]
+    came_to = {Place(0, 0): None, Place(0, 1): TopicUnfit("too long")}
+    with pytest.raises(typer.Exit) as left:
+        _tell_settled(letters, came_to, Fate.REPLAYED)
+    said = capsys.readouterr()
+    assert left.value.exit_code == 1
+    assert said.out == "1 letter replayed.\n"
+    assert said.err == "0/1: too long\n0/2: no longer on the topic\n2 letters not replayed.\n"
 
 
 async def test_nothing_is_done_without_yes(desk: Desk) -> None:
@@ -166,7 +204,7 @@ async def test_a_letter_is_replayed_once(desk: Desk) -> None:
     place = await desk.bury(b"one")
     done = await desk.dlq("replay", "--yes")
     assert done.stdout == "1 letter replayed.\n"
-    assert done.stderr == "1 left aside, foreign: no dead letter of this bridge's.\n"
+    assert done.stderr == "1 left aside, foreign: no dead letter of a record on kafka.topics.\n"
     assert "No dead letters to be replayed." in (await desk.dlq("replay", "--yes")).stdout
     assert await desk.values() == [b"one"]
     assert place not in {letter["place"] for letter in await desk.listed()}

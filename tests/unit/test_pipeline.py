@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,6 +92,22 @@ def test_the_future_is_rejected() -> None:
     assert PIPELINE(record(canonical("2026-01-01T10:09:59Z"))).outcome is None
     item = PIPELINE(record(canonical("2026-01-01T10:10:01Z")))
     assert (item.outcome, item.reason) == (Outcome.REJECTED, "future")
+
+
+@pytest.mark.parametrize("timestamp", [b"9000000000000", b"1"])
+def test_no_header_brings_an_event_from_the_future(timestamp: bytes) -> None:
+    """A first place that a producer made up does not move the moment that the event is judged by."""
+    place = {"topic": b"t", "partition": b"0", "offset": b"1", "timestamp": timestamp}
+    headers = (*CLOUDEVENT, *((f"bridge-dead-{name}", value) for name, value in place.items()))
+    item = PIPELINE(record(canonical("2255-01-01T00:00:00Z"), headers))
+    assert (item.outcome, item.reason) == (Outcome.REJECTED, "future")
+
+
+def test_a_version_of_another_time_than_the_events_is_rejected() -> None:
+    """A producer cannot make its event newer than it says to be."""
+    version = Version(0, 9_000_000_000_000_000, 0, 1, 1).text().encode()
+    item = PIPELINE(record(canonical(), (*CLOUDEVENT, ("bridge-dead-version", version))))
+    assert (item.outcome, item.reason) == (Outcome.REJECTED, "bad_envelope")
 
 
 def test_an_unknown_source_is_rejected() -> None:

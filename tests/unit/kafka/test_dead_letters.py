@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import __version__
-from bridge.errors import BadBody, BadLink, BridgeError, JiraForbidden
+from bridge.errors import BadBody, BadEnvelope, BadLink, BridgeError, JiraForbidden
 from bridge.kafka.dead_letters import (
     Fate,
     Origin,
     Outgoing,
     Place,
     dead_letter,
+    has_home,
     is_letter,
     marker,
     origin,
@@ -164,14 +165,43 @@ def test_a_refused_link_that_is_rejected_later_is_still_as_new_as_it_was() -> No
     call = Call(CallKind.DELETE, LinkKey("main", "PROJ-1", "g"), None, "//ci 71", version, Known.UNSEEN)
     first = lettered(refused(call, JiraForbidden("403"), "events", 1_000_000))
     second = died(published(replay(first)), BadLink("no such site"))
-    assert refused_version(published(replay(second))) == version
+    assert refused_version(published(replay(second)), 2) == version
 
 
 @pytest.mark.parametrize("topic", [b"", b"no topic's name", b"x" * 250, b"dead"])
-def test_what_could_not_go_back_is_no_letter(topic: bytes) -> None:
-    """A letter that names no topic, or the one that it stands on, is not taken for one."""
+def test_what_could_not_go_back_has_no_home(topic: bytes) -> None:
+    """A letter that names no topic, or one that is not read, has none to go back to."""
     letter = died(record(b"body"))
-    assert not is_letter(replace(letter, headers=(*letter.headers, ("bridge-dead-topic", topic))))
+    assert has_home(letter, {"events"})
+    assert not has_home(replace(letter, headers=(*letter.headers, ("bridge-dead-topic", topic))), {"events"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"0.fffffffffffffff.0.0.0",
+        b"-000000000000001.0000000000000002.03.000000000004.0000000000000005",
+        b"0000000000000001.0000000000000002.03.000000000004",
+        b"0000000000000001.0000000000000002.03.000000000004.0000000000000005\n",
+        b"0000000000000001.0000000000000003.03.000000000004.0000000000000005",
+        b"",
+    ],
+)
+def test_a_version_that_no_letter_has_is_not_believed(text: bytes) -> None:
+    """Only the form that a letter has is read, and only of the event's own time."""
+    with pytest.raises(BadEnvelope, match="bridge-dead-version"):
+        refused_version(record(b"{}", ("bridge-dead-version", text)), 2)
+
+
+@given(st.binary() | st.from_regex(r"[0-9a-f.+_-]{60,70}", fullmatch=True).map(str.encode))
+def test_a_version_is_read_as_it_is_written_or_not_at_all(text: bytes) -> None:
+    """Whatever stands in the header, a version that is read is written as the same text."""
+    try:
+        version = refused_version(record(b"{}", ("bridge-dead-version", text)), 2)
+    except BadEnvelope:
+        return
+    assert version is not None
+    assert version.text().encode() == text
 
 
 def test_a_letter_of_another_format_is_no_letter() -> None:

@@ -55,7 +55,7 @@ def mark(place: Place, fate: Fate, offset: int = 0) -> Record:
 
 def found(records: Sequence[Record], **asked: Any) -> list[Letter]:
     """What a survey of the records finds."""
-    survey = Survey(Query(**asked), OLDEST)
+    survey = Survey(Query(**asked), OLDEST, {"events"})
     for record in records:
         survey.add(record)
     return survey.letters()
@@ -79,6 +79,28 @@ def test_what_cannot_be_replayed_says_so() -> None:
     foreign = Record("dead", 0, 2, NOW, None, None)
     statuses = {each.place.offset: each.status for each in found([cut, old, foreign])}
     assert statuses == {0: Status.CUT, 1: Status.EXPIRED, 2: Status.FOREIGN}
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        ("bridge-dead-topic", b"payments"),
+        ("bridge-dead-topic", b"dead"),
+        ("bridge-dead-timestamp", b"99999999999999"),
+        ("bridge-dead-timestamp", b"soon"),
+    ],
+)
+def test_a_letter_that_has_no_home_is_foreign(forged: tuple[str, bytes]) -> None:
+    """One for a topic that is not read, or of a later moment than its own, tells its reason and stays."""
+    sound = letter()
+    (told,) = found([replace(sound, headers=(*sound.headers, forged))])
+    assert (told.status, told.reason) == (Status.FOREIGN, "bad_body")
+
+
+def test_clocks_that_differ_a_little_make_no_letter_foreign() -> None:
+    """Who wrote the record may be some minutes ahead of who rejected it."""
+    (told,) = found([replace(letter(), timestamp=NOW - 300_000)])
+    assert told.status is Status.OPEN
 
 
 def test_the_oldest_stands_first() -> None:
