@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -247,10 +248,15 @@ class OAuth(Section):
     )
 
 
-def _text_too(schema: dict[str, Any]) -> None:
-    schema["anyOf"] = [{"type": "string"}, {**schema}]
-    for key in schema.keys() - {"anyOf", "description"}:
-        del schema[key]
+def _in_short(*forms: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    """Lets the JSON schema of a section take these forms too."""
+
+    def extend(schema: dict[str, Any]) -> None:
+        schema["anyOf"] = [*forms, {**schema}]
+        for key in schema.keys() - {"anyOf", "description"}:
+            del schema[key]
+
+    return extend
 
 
 class Auth(Section):
@@ -259,7 +265,7 @@ class Auth(Section):
     As text: `basic:EMAIL:TOKEN`, `bearer:TOKEN` or `anonymous`.
     """
 
-    model_config = ConfigDict(json_schema_extra=_text_too)
+    model_config = ConfigDict(json_schema_extra=_in_short({"type": "string"}))
 
     basic: Basic | None = Field(None, description="e-mail address and API token")
     bearer: Bearer | None = Field(None, description="a bearer token")
@@ -299,13 +305,6 @@ class Rates(Section):
     all: Rate | None = Field(None, description="all requests together")
 
 
-def _short_too(schema: dict[str, Any]) -> None:
-    short = [{"enum": ["cloud", "none"]}, {"type": "number", "exclusiveMinimum": 0}]
-    schema["anyOf"] = [*short, {**schema}]
-    for key in schema.keys() - {"anyOf", "description"}:
-        del schema[key]
-
-
 class Limit(Section):
     """What the bridge asks of a site at the most, before Jira tells; the defaults are Jira Cloud's.
 
@@ -313,7 +312,9 @@ class Limit(Section):
     alone, as Data Center does with each answer.
     """
 
-    model_config = ConfigDict(json_schema_extra=_short_too)
+    model_config = ConfigDict(
+        json_schema_extra=_in_short({"enum": ["cloud", "none"]}, {"type": "number", "exclusiveMinimum": 0})
+    )
 
     issue: list[Window] = Field(
         [(20, 2), (100, 30)], description="writes to one issue: [count, seconds] of each window"

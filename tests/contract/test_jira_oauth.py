@@ -324,15 +324,20 @@ async def test_another_process_renews(atlassian: Atlassian, file: Path) -> None:
     assert asked_with == ["refresh-0", "refresh-next", "refresh-2"]
 
 
-async def test_sites_share_a_refresh_token(atlassian: Atlassian, file: Path) -> None:
-    """Sites that name one file ask for one token between them, even at the same time."""
+def configured(atlassian: Atlassian, file: Path) -> dict[str, Any]:
+    """A site as the configuration has it, with an app of OAuth."""
     app = {
         "client_id": "app",
         "client_secret": "s3cret",
         "refresh_token_file": str(file),
         "token_url": f"{atlassian.url}/oauth/token",
     }
-    site = {"url": atlassian.gateway, "auth": {"oauth": app}}
+    return {"url": atlassian.gateway, "auth": {"oauth": app}}
+
+
+async def test_sites_share_a_refresh_token(atlassian: Atlassian, file: Path) -> None:
+    """Sites that name one file ask for one token between them, even at the same time."""
+    site = configured(atlassian, file)
     sites = {"a": {**site, "projects": ["AA"]}, "b": {**site, "projects": ["BB"]}}
     clients = clients_of(load(None, {}, {"sites": sites}))
     async with clients["a"] as one, clients["b"] as other:
@@ -343,13 +348,7 @@ async def test_sites_share_a_refresh_token(atlassian: Atlassian, file: Path) -> 
 
 async def test_as_configured(atlassian: Atlassian, file: Path) -> None:
     """What the configuration says of an app of OAuth reaches the token endpoint and the gateway."""
-    app = {
-        "client_id": "app",
-        "client_secret": "s3cret",
-        "refresh_token_file": str(file),
-        "token_url": f"{atlassian.url}/oauth/token",
-    }
-    site = {"url": atlassian.gateway, "auth": {"oauth": app}}
+    site = configured(atlassian, file)
     async with client_of(load(None, {}, {"sites": {"a": site}}).sites["a"]) as jira:
         assert await jira.list_links("PROJ-1") == []
     assert [grant["client_id"] for grant in atlassian.grants] == ["app"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -104,6 +104,25 @@ async def test_a_replay_is_the_record_as_it_was(broker: Broker) -> None:
     assert {letter.status for letter in after} == {Status.REPLAYED}
 
 
+def refusing(
+    publish: Publish, is_refused: Callable[[str, bytes | None], bool], error: BridgeError
+) -> Publish:
+    """Publishes what it does not refuse, by topic and value, with that error."""
+
+    async def refuse_or_publish(
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+        timestamp: int | None = None,
+    ) -> None:
+        if is_refused(topic, value):
+            raise error
+        await publish(topic, key, value, headers, timestamp)
+
+    return refuse_or_publish
+
+
 async def test_what_is_discarded_is_marked_and_goes_nowhere(broker: Broker) -> None:
     """A mark is all that a discard leaves, and the others stay open."""
     async with broker.producer() as publish:
@@ -120,18 +139,7 @@ async def test_a_replay_that_was_not_marked_is_done_again(broker: Broker) -> Non
     """With the broker lost between the two the letter stays open, and is replayed with the same place."""
     async with broker.producer() as publish:
         await bury(broker, publish, 1)
-
-        async def lossy(
-            topic: str,
-            key: bytes | None,
-            value: bytes | None,
-            headers: Sequence[tuple[str, bytes]],
-            timestamp: int | None = None,
-        ) -> None:
-            if topic == broker.dead:
-                raise KafkaUnavailable("gone")
-            await publish(topic, key, value, headers, timestamp)
-
+        lossy = refusing(publish, lambda topic, _: topic == broker.dead, KafkaUnavailable("gone"))
         with pytest.raises(KafkaUnavailable):
             await broker.settle(await broker.letters(), Fate.REPLAYED, lossy)
         (letter,) = await broker.letters()
@@ -146,18 +154,9 @@ async def test_a_letter_that_its_topic_does_not_take_stops_no_other(broker: Brok
     """It is told with the reason and stays open; all the others are replayed."""
     async with broker.producer() as publish:
         await bury(broker, publish, 5)
-
-        async def picky(
-            topic: str,
-            key: bytes | None,
-            value: bytes | None,
-            headers: Sequence[tuple[str, bytes]],
-            timestamp: int | None = None,
-        ) -> None:
-            if topic == broker.events and value == b"body 0":
-                raise TopicUnfit("too long")
-            await publish(topic, key, value, headers, timestamp)
-
+        picky = refusing(
+            publish, lambda topic, value: (topic, value) == (broker.events, b"body 0"), TopicUnfit("too long")
+        )
         with pytest.raises(TopicUnfit, match="too long"):
             await broker.settle(await broker.letters(), Fate.REPLAYED, picky)
     statuses = {letter.offset: letter.status for letter in await broker.letters()}
