@@ -48,13 +48,34 @@ class LedgerFormat(BridgeError):
     advice = "Use the version of jira-bridge that wrote the ledger, or a later one."
 
 
-class LedgerFailed(BridgeError):
-    """The database did not do a transaction: the disk is full, gone or read-only."""
+class LedgerUnavailable(BridgeError):
+    """The database did not do a transaction: it is away or locked, or its disk is full or read-only.
 
-    code = "ledger_failed"
+    The transaction may have been done where the answer was lost.
+    """
+
+    code = "ledger_unavailable"
     advice = (
-        "See that `ledger.url` names the ledger, in a folder that is there, with room and the right to write."
+        "See that `ledger.url` names the ledger, that its server answers or its folder is there, with room "
+        "and the right to write; the bridge goes on by itself."
     )
+
+
+class LedgerCorrupt(BridgeError):
+    """The ledger's file or tables are damaged."""
+
+    code = "ledger_corrupt"
+    advice = (
+        "Stop the worker and restore the ledger from a backup, or have `jira-bridge ledger rebuild` make it "
+        "anew from the topics and Jira."
+    )
+
+
+class LeaseLost(BridgeError):
+    """Another worker writes the site by now: what this one was about to store is not stored."""
+
+    code = "lease_lost"
+    advice = "Nothing to do; what was under way is looked up by the worker that has the lease now."
 
 
 class TopicUnfit(BridgeError):

@@ -151,10 +151,23 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a merge came to: an outcome for each item, and the rows that now want a call."""
+    """What a merge came to: an outcome for each item, and the rows that now want a call.
+
+    `claimed` are the sites whose rows of these are claimed for the worker that merged them.
+    """
 
     outcomes: tuple[Outcome, ...]
     pending: tuple[Row, ...]
+    claimed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write one site, until another worker takes it over: then `fence` is a greater one."""
+
+    site: str
+    worker: str
+    fence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,45 +185,124 @@ class Turn:
     """What one transaction of the writer came to.
 
     `rows` are the settled rows as they stand now (a moved issue's under its new key, so a key
-    that was merged away is absent); `calls` are those to make next, their rows marked unsure.
+    that was merged away is absent), and those newly claimed, of which `more` may be left; `calls`
+    are those to make next, their rows marked unsure.
     """
 
     rows: tuple[Row, ...]
     calls: tuple[Call, ...]
     entries: tuple[Entry, ...]
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A row to be marked anew, since Jira holds other than it says.
+
+    `before` is the row as it was compared with Jira, None for a link of ours without one. It is
+    applied only while the row stands so.
+    """
+
+    before: Row | None
+    after: Row
+    reason: str
 
 
 class Ledger(Protocol):
-    """Where rows, positions and the journal stand. Every method is one transaction."""
+    """Where rows, positions, leases and the journal stand. Every method is one transaction.
+
+    All raise LedgerUnavailable and LedgerCorrupt. One worker at a time writes a site: it has the
+    site's lease, and with it all of the site's limits. The lease's fence is compared in each
+    of its transactions, so that one who was overtaken stores nothing.
+    """
+
+    def on_news(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called with each site for which another worker has left rows, or its lease."""
+        ...
 
     async def positions(self, group: str) -> list[Position]:
         """How far the group has merged, one entry a partition that it has met."""
         ...
 
     async def merge(
-        self, items: Sequence[Item], group: str, read: Sequence[tuple[Position, Position]], now: float
+        self,
+        items: Sequence[Item],
+        group: str,
+        read: Sequence[tuple[Position, Position]],
+        now: float,
+        held: Mapping[str, int],
     ) -> Merged:
         """Merge in order, and move each partition from one position to the next.
 
-        Raises PositionMoved, with nothing merged, when a partition is not at its first one.
+        `held` are the sites, with their leases' fences, whose rows this worker claims with the merge;
+        where a fence no longer stands, as of all other sites, they are left for who has the lease.
+        Raises PositionMoved, with nothing merged, when a partition is not at its first position.
         """
+        ...
+
+    async def hold(
+        self, worker: str, sites: Sequence[str], kept: Mapping[str, int], seconds: float, now: float
+    ) -> tuple[list[Lease], list[str]]:
+        """Give a sign of life, renew the leases that are kept (site to fence), and take free ones.
+
+        A lease ends `seconds` after it was last renewed, by the database's clock. Of the sites each
+        live worker takes its share (`bridge.state.leases`). Rows of a site newly taken that are
+        unsure wait until the former holder's requests have arrived or never will.
+
+        Returns all leases that the worker has now, and the sites beyond its share, to be released.
+        """
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give the lease up; nothing happens when it is lost already."""
         ...
 
     async def turn(
-        self, settled: Sequence[Settled], starting: Mapping[LinkKey, CallKind], now: float
+        self,
+        lease: Lease,
+        settled: Sequence[Settled],
+        starting: Mapping[LinkKey, CallKind],
+        room: int,
+        now: float,
     ) -> Turn:
-        """Take in answers, and mark the rows that are about to be called as unsure.
+        """Take in answers, mark the rows that are about to be called as unsure, and claim others.
 
-        `starting` has the kind of the call that was reserved for each; see `Batch.start`.
+        `starting` has the kind of the call that was reserved for each; see `Batch.start`. At most
+        `room` rows that want a call and that nobody claimed under this lease are claimed. Raises
+        LeaseLost, with nothing stored.
         """
         ...
 
+    async def doubt(self, keys: Sequence[LinkKey], now: float) -> None:
+        """Mark links that may have been written after the lease was lost: they are looked up again."""
+        ...
+
     async def pending(self) -> list[Row]:
-        """All rows that want a call, for a start."""
+        """All rows that want a call, for one who only looks."""
+        ...
+
+    async def page(self, site: str, after: str, most: int) -> list[Row]:
+        """All rows of the next `most` issues of the site whose keys come after `after`, by issue."""
+        ...
+
+    async def repair(self, repairs: Sequence[Repair], now: float) -> int:
+        """Mark rows anew where they still stand as they were compared; how many did."""
         ...
 
     async def explain(self, event: str) -> list[Entry]:
         """The journal of one event (its whole id, or the delivery's part of it), oldest first."""
+        ...
+
+    async def waiting(self, event: str) -> list[Row]:
+        """The rows that want a call, or were refused, for an event's whole id."""
+        ...
+
+    async def prune(self, journal_before: float, tombstones_before: float) -> int:
+        """Drop journal entries, and tombstones that want no call, older than these seconds; how many went."""
+        ...
+
+    async def close(self) -> None:
+        """Finish the transaction under way and let go of the database."""
         ...
 
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from bridge.errors import LedgerBusy, LedgerFailed, LedgerFormat, PositionMoved, UsageError
+from bridge.errors import LedgerBusy, LedgerUnavailable, LedgerFormat, PositionMoved, UsageError
 from bridge.model import (
     Adoption,
     CallKind,
@@ -232,7 +232,7 @@ class SqliteTables:
 def read_journal(path: Path, event: str) -> tuple[list[Entry], list[Row]]:
     """The journal of one event, and the rows that wait for its wish, beside a worker that may be writing.
 
-    Raises UsageError and LedgerFailed.
+    Raises UsageError and LedgerUnavailable.
     """
     if not path.is_file():
         raise UsageError(f"{path}: there is no such ledger; name the worker's with --ledger or --config")
@@ -242,7 +242,7 @@ def read_journal(path: Path, event: str) -> tuple[list[Entry], list[Row]]:
             events = {entry.event for entry in entries}
             rows = [_row(columns) for each in events for columns in db.execute(_SELECT_WAITING, (each,))]
     except sqlite3.Error as error:
-        raise LedgerFailed(f"{path}: {error}. {LedgerFailed.advice}") from error
+        raise LedgerUnavailable(f"{path}: {error}. {LedgerUnavailable.advice}") from error
     return entries, rows
 
 
@@ -254,7 +254,7 @@ class SqliteLedger:
         try:
             self._lock = os.open(f"{path}-lock", os.O_CREAT | os.O_RDWR, 0o600)
         except OSError as error:
-            raise LedgerFailed(f"{path}: {error.strerror}. {LedgerFailed.advice}") from error
+            raise LedgerUnavailable(f"{path}: {error.strerror}. {LedgerUnavailable.advice}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._tables = SqliteTables(str(path))
@@ -263,7 +263,7 @@ class SqliteLedger:
             raise LedgerBusy(f"{path} is in use by another process. {LedgerBusy.advice}") from None
         except sqlite3.Error as error:
             os.close(self._lock)
-            raise LedgerFailed(f"{path}: {error}. {LedgerFailed.advice}") from error
+            raise LedgerUnavailable(f"{path}: {error}. {LedgerUnavailable.advice}") from error
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
 
     async def close(self) -> None:
@@ -308,7 +308,7 @@ class SqliteLedger:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, transaction, *args)
         except sqlite3.Error as error:
-            raise LedgerFailed(f"{error}. {LedgerFailed.advice}") from error
+            raise LedgerUnavailable(f"{error}. {LedgerUnavailable.advice}") from error
 
 
 def _row(columns: Sequence[Any]) -> Row:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import LedgerBusy, LedgerFailed, LedgerFormat, PositionMoved, UsageError
+from bridge.errors import LedgerBusy, LedgerUnavailable, LedgerFormat, PositionMoved, UsageError
 from bridge.ledger.sqlite import FORMAT, SqliteLedger, SqliteTables, read_journal
 from bridge.model import (
     Action,
@@ -215,11 +215,11 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 def test_a_ledger_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     """A file that is no database, or a place that cannot be written, is an error with advice."""
     (tmp_path / "text.sqlite").write_text("this is no database, and longer than a header" * 10)
-    with pytest.raises(LedgerFailed, match="not a database"):
+    with pytest.raises(LedgerUnavailable, match="not a database"):
         SqliteLedger(tmp_path / "text.sqlite")
-    with pytest.raises(LedgerFailed, match="not a database"):
+    with pytest.raises(LedgerUnavailable, match="not a database"):
         read_journal(tmp_path / "text.sqlite", "event-1")
-    with pytest.raises(LedgerFailed, match="No such file or directory"):
+    with pytest.raises(LedgerUnavailable, match="No such file or directory"):
         SqliteLedger(tmp_path / "mistyped" / "ledger.sqlite")
 
 
