@@ -447,7 +447,7 @@ class Budget:
 
 
 class Outcome(StrEnum):
-    """What became of an event (the first seven) or of a row (written, gone, deferred, rejected)."""
+    """What became of an event (the first seven) or of a row (the others, and rejected)."""
 
     MERGED = "merged"
     UNCHANGED = "unchanged"
@@ -459,6 +459,7 @@ class Outcome(StrEnum):
     WRITTEN = "written"
     GONE = "gone"
     DEFERRED = "deferred"
+    REPAIRED = "repaired"
 
 
 @dataclass(frozen=True, slots=True)

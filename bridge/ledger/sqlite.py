@@ -9,16 +9,25 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
 
-from bridge.errors import LedgerBusy, LedgerUnavailable, LedgerFormat, PositionMoved, UsageError
+from bridge.errors import (
+    LeaseLost,
+    LedgerBusy,
+    LedgerCorrupt,
+    LedgerFormat,
+    LedgerUnavailable,
+    PositionMoved,
+    UsageError,
+)
 from bridge.model import (
     Adoption,
     CallKind,
@@ -35,11 +44,12 @@ from bridge.model import (
     Version,
     Wanted,
 )
-from bridge.ports import Item, Merged, Settled, Turn
+from bridge.ports import Item, Lease, Merged, Repair, Settled, Turn
 from bridge.state.batch import Batch
+from bridge.state.leases import ARRIVAL, NOBODY, Standing, share
 from bridge.state.merge import SubjectRows
 
-FORMAT = 2
+FORMAT = 3
 
 _SCHEMA = """
 CREATE TABLE rows (
@@ -70,20 +80,45 @@ CREATE INDEX journal_event ON journal (event);
 CREATE INDEX journal_event_id ON journal (event_id);
 CREATE INDEX journal_at ON journal (at);
 """
-_STEPS = {0: _SCHEMA, 1: "ALTER TABLE rows ADD COLUMN stray TEXT;", FORMAT: ""}
-"""What brings a file of each format to the present one."""
+_LEASES = """
+ALTER TABLE rows ADD COLUMN claim INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX rows_due ON rows (site, claim) WHERE phase = 'pending';
+CREATE INDEX rows_issue ON rows (site, issue);
+CREATE TABLE leases (
+  site TEXT PRIMARY KEY, fence INTEGER NOT NULL, worker TEXT NOT NULL, until REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE workers (worker TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
+"""
+_STEPS = {
+    0: (2, _SCHEMA),
+    1: (2, "ALTER TABLE rows ADD COLUMN stray TEXT;"),
+    2: (FORMAT, _LEASES),
+}
+"""What brings a file of each format to a later one; 0 is a new file's."""
 _SELECT = """
 SELECT issue, version, event, seen, link, known, digest, link_id, phase, not_before, attempts, reason,
   stray, site, global_id FROM rows
 """
 _SELECT_SUBJECT = f"{_SELECT} WHERE site = ? AND global_id = ?"
-_SELECT_PHASE = f"{_SELECT} WHERE phase = ?"
+_SELECT_PENDING = f"{_SELECT} WHERE phase = 'pending'"
+_SELECT_UNCLAIMED = f"{_SELECT} WHERE site = ? AND phase = 'pending' AND claim < ? LIMIT ?"
+_SELECT_PAGE = f"{_SELECT} WHERE site = ? AND issue > ? AND issue <= ? ORDER BY issue, global_id"
+_SELECT_LAST = """
+SELECT max(issue) FROM (SELECT DISTINCT issue FROM rows WHERE site = ? AND issue > ? ORDER BY issue LIMIT ?)
+"""
 _SELECT_WAITING = f"{_SELECT} WHERE event = ? AND phase <> 'settled'"
 _SELECT_ALL = f"{_SELECT} ORDER BY site, issue, global_id"
 _SELECT_SET = "SELECT version, event, seen FROM sets WHERE site = ? AND global_id = ?"
 _STORE_ROW = """
 INSERT OR REPLACE INTO rows (issue, version, event, seen, link, known, digest, link_id, phase, not_before,
-  attempts, reason, stray, site, global_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  attempts, reason, stray, site, global_id, claim) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_CLAIM = "UPDATE rows SET claim = ? WHERE site = ? AND issue = ? AND global_id = ?"
+_STORE_LEASE = "INSERT OR REPLACE INTO leases (fence, worker, until, site) VALUES (?, ?, ?, ?)"
+_RELEASE = "UPDATE leases SET worker = '', until = ? WHERE site = ? AND worker = ? AND fence = ?"
+_HOLD_BACK = """
+UPDATE rows SET not_before = max(not_before, ?)
+WHERE site = ? AND phase = 'pending' AND known IN ('unsure', 'tangled')
 """
 _SELECT_JOURNAL = """
 SELECT at, event, outcome, reason, site, issue, global_id, detail FROM journal
@@ -113,12 +148,14 @@ class SqliteTables:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if found not in _STEPS:
+        if found not in {*_STEPS, FORMAT}:
             raise LedgerFormat(
                 f"{path} has format {found}, this version knows {FORMAT}. {LedgerFormat.advice}"
             )
-        if step := _STEPS[found]:
-            self._db.executescript(f"BEGIN; {step} PRAGMA user_version = {FORMAT}; COMMIT")
+        while found != FORMAT:
+            found, step = _STEPS[found]
+            self._db.executescript(f"BEGIN; {step} PRAGMA user_version = {found}; COMMIT")
+
         self._moved = {(site, issue): now for site, issue, now in self._db.execute("SELECT * FROM moves")}
 
     def close(self) -> None:
@@ -131,35 +168,110 @@ class SqliteTables:
         return [Position(*found) for found in self._db.execute(query, (group,))]
 
     def merge(
-        self, items: Sequence[Item], group: str, read: Sequence[tuple[Position, Position]], now: float
+        self,
+        items: Sequence[Item],
+        group: str,
+        read: Sequence[tuple[Position, Position]],
+        now: float,
+        held: Mapping[str, int],
     ) -> Merged:
-        """Merge items in order and move the positions. Raises PositionMoved."""
+        """Merge items in order, move the positions and claim what is held. Raises PositionMoved."""
         subjects = {change.subject for item in items for change in item.changes}
-        with self._transaction():
+        with self._batch(subjects, now, held) as batch:
             self._move_positions(group, read)
-            batch = self._load(subjects, now)
             outcomes = batch.merge(items)
-            self._store(batch)
-        return Merged(outcomes, tuple(batch.pending()))
+            claimed = frozenset(self._standing(held))
+        return Merged(outcomes, tuple(batch.pending()), claimed)
 
-    def turn(self, settled: Sequence[Settled], starting: Mapping[LinkKey, CallKind], now: float) -> Turn:
-        """Take in answers and mark what is about to be called."""
-        subjects = {one.call.key.subject for one in settled} | {key.subject for key in starting}
+    # --- leases ------------------------------------------------------------------------------
+
+    def hold(
+        self, worker: str, sites: Sequence[str], kept: Mapping[str, int], seconds: float, now: float
+    ) -> tuple[list[Lease], list[str]]:
+        """Renew and take leases; see `bridge.ports.Ledger.hold`."""
         with self._transaction():
-            batch = self._load(subjects, now)
+            self._db.execute("DELETE FROM workers WHERE until <= ?", (now,))
+            self._db.execute("INSERT OR REPLACE INTO workers VALUES (?, ?)", (worker, now + seconds))
+            workers = self._db.execute("SELECT count(*) FROM workers").fetchone()[0]
+            standing = {site: self._lease(site) for site in sites}
+            mine = share(worker, sites, kept, standing, workers, seconds, now)
+            leases = [(fence, worker, now + seconds, site) for site, fence in mine.fences.items()]
+            self._db.executemany(_STORE_LEASE, leases)
+            self._db.executemany(_HOLD_BACK, [(now + ARRIVAL, site) for site in mine.taken])
+        return [Lease(site, worker, fence) for site, fence in mine.fences.items()], list(mine.surplus)
+
+    def release(self, lease: Lease, now: float) -> None:
+        """Give the lease up."""
+        with self._transaction():
+            self._db.execute(_RELEASE, (now, lease.site, lease.worker, lease.fence))
+
+    def free_all(self) -> None:
+        """Free all leases: their holders are surely gone."""
+        with self._transaction():
+            self._db.execute("UPDATE leases SET worker = '', until = 0")
+            self._db.execute("DELETE FROM workers")
+
+    def _lease(self, site: str) -> Standing:
+        found = self._db.execute("SELECT fence, worker, until FROM leases WHERE site = ?", (site,)).fetchone()
+        return Standing(*found) if found else NOBODY
+
+    # --- rows --------------------------------------------------------------------------------
+
+    def turn(
+        self,
+        lease: Lease,
+        settled: Sequence[Settled],
+        starting: Mapping[LinkKey, CallKind],
+        room: int,
+        now: float,
+    ) -> Turn:
+        """Take in answers, mark what is about to be called, and claim more. Raises LeaseLost."""
+        subjects = {one.call.key.subject for one in settled} | {key.subject for key in starting}
+        held = {lease.site: lease.fence}
+        with self._batch(subjects, now, held) as batch:
+            if not self._standing(held):
+                raise LeaseLost(f"{lease.site} is written by another worker. {LeaseLost.advice}")
             batch.settle(settled)
             calls = batch.start(starting)
-            self._store(batch)
+            claimed = self._claim(lease, room)
         idle = {row.key: row for key in starting if (row := batch.row(key)) is not None}
-        return Turn(tuple({**idle, **batch.changed}.values()), tuple(calls), tuple(batch.entries))
+        rows = {**claimed, **idle, **batch.changed}
+        left = [row for key, row in rows.items() if key not in batch.removed]
+        return Turn(tuple(left), tuple(calls), tuple(batch.entries), 0 < room == len(claimed))
+
+    def _claim(self, lease: Lease, room: int) -> dict[LinkKey, Row]:
+        found = self._db.execute(_SELECT_UNCLAIMED, (lease.site, lease.fence, room)) if room > 0 else ()
+        rows = [_row(columns) for columns in found]
+        keys = [(lease.fence, row.key.site, row.key.issue, row.key.global_id) for row in rows]
+        self._db.executemany(_CLAIM, keys)
+        return {row.key: row for row in rows}
+
+    def doubt(self, keys: Sequence[LinkKey], now: float) -> None:
+        """Have links looked up again."""
+        with self._batch({key.subject for key in keys}, now) as batch:
+            batch.doubt(keys)
+
+    def repair(self, repairs: Sequence[Repair], now: float) -> int:
+        """Mark rows anew where they stand as they were compared; how many did."""
+        with self._batch({one.after.key.subject for one in repairs}, now) as batch:
+            return batch.repair(repairs)
 
     def pending(self) -> list[Row]:
         """All rows that want a call."""
-        return [_row(columns) for columns in self._db.execute(_SELECT_PHASE, (Phase.PENDING,))]
+        return [_row(columns) for columns in self._db.execute(_SELECT_PENDING)]
 
     def rows(self) -> list[Row]:
         """All rows, by key."""
         return [_row(columns) for columns in self._db.execute(_SELECT_ALL)]
+
+    def page(self, site: str, after: str, most: int) -> list[Row]:
+        """All rows of the next issues of the site, by issue."""
+        (last,) = self._db.execute(_SELECT_LAST, (site, after, most)).fetchone()
+        return [_row(columns) for columns in self._db.execute(_SELECT_PAGE, (site, after, last))]
+
+    def waiting(self, event: str) -> list[Row]:
+        """The rows that want a call, or were refused, for an event."""
+        return [_row(columns) for columns in self._db.execute(_SELECT_WAITING, (event,))]
 
     def explain(self, event: str) -> list[Entry]:
         """The journal of one event, by its whole id or the delivery's part of it."""
@@ -188,10 +300,11 @@ class SqliteTables:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite itself takes it back when the disk is full
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def _move_positions(self, group: str, read: Sequence[tuple[Position, Position]]) -> None:
         standing = {(found.topic, found.partition): found.offset for found in self.positions(group)}
@@ -205,8 +318,20 @@ class SqliteTables:
             [(group, after.topic, after.partition, after.offset) for _, after in read],
         )
 
-    def _load(self, subjects: Iterable[Subject], now: float) -> Batch:
-        return Batch({subject: self._subject(subject) for subject in subjects}, self._moved, now)
+    @contextmanager
+    def _batch(
+        self, subjects: Iterable[Subject], now: float, held: Mapping[str, int] | None = None
+    ) -> Iterator[Batch]:
+        """A transaction over those subjects' rows; what is held is claimed where its fence stands."""
+        with self._transaction():
+            batch = Batch({subject: self._subject(subject) for subject in subjects}, self._moved, now)
+            yield batch
+            self._store(batch, self._standing(held or {}))
+        self._moved.update(batch.moves)
+
+    def _standing(self, held: Mapping[str, int]) -> dict[str, int]:
+        """Those whose fence still stands."""
+        return {site: fence for site, fence in held.items() if self._lease(site).fence == fence}
 
     def _subject(self, subject: Subject) -> SubjectRows:
         rows = [_row(columns) for columns in self._db.execute(_SELECT_SUBJECT, subject)]
@@ -215,59 +340,57 @@ class SqliteTables:
             subject, _wanted(*last_set) if last_set else None, {row.key.issue: row for row in rows}
         )
 
-    def _store(self, batch: Batch) -> None:
+    def _store(self, batch: Batch, claims: Mapping[str, int]) -> None:
         self._db.executemany("DELETE FROM rows WHERE site = ? AND issue = ? AND global_id = ?", batch.removed)
-        self._db.executemany(_STORE_ROW, map(_columns, batch.changed.values()))
+        rows = [(*_columns(row), claims.get(row.key.site, 0)) for row in batch.changed.values()]
+        self._db.executemany(_STORE_ROW, rows)
         self._db.executemany(
             "INSERT OR REPLACE INTO sets VALUES (?, ?, ?, ?, ?)",
             [(*subject, *_wanted_columns(wanted)) for subject, wanted in batch.sets.items()],
         )
         self._db.executemany(_STORE_ENTRY, map(_journal_columns, batch.entries))
-        if batch.moves:
-            moves = [(site, issue, now) for (site, issue), now in batch.moves.items()]
-            self._db.executemany("INSERT OR REPLACE INTO moves VALUES (?, ?, ?)", moves)
-            self._moved.update(batch.moves)
+        moves = [(site, issue, now) for (site, issue), now in batch.moves.items()]
+        self._db.executemany("INSERT OR REPLACE INTO moves VALUES (?, ?, ?)", moves)
 
 
 def read_journal(path: Path, event: str) -> tuple[list[Entry], list[Row]]:
     """The journal of one event, and the rows that wait for its wish, beside a worker that may be writing.
 
-    Raises UsageError and LedgerUnavailable.
+    Raises UsageError, LedgerUnavailable and LedgerCorrupt.
     """
     if not path.is_file():
         raise UsageError(f"{path}: there is no such ledger; name the worker's with --ledger or --config")
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-            entries = [_entry(columns) for columns in db.execute(_SELECT_JOURNAL, (event, event))]
-            events = {entry.event for entry in entries}
-            rows = [_row(columns) for each in events for columns in db.execute(_SELECT_WAITING, (each,))]
-    except sqlite3.Error as error:
-        raise LedgerUnavailable(f"{path}: {error}. {LedgerUnavailable.advice}") from error
+    with _told(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        entries = [_entry(columns) for columns in db.execute(_SELECT_JOURNAL, (event, event))]
+        events = {entry.event for entry in entries}
+        rows = [_row(columns) for each in events for columns in db.execute(_SELECT_WAITING, (each,))]
     return entries, rows
 
 
 class SqliteLedger:
-    """`bridge.ports.Ledger` on a file: the transactions run in order on one thread."""
+    """`bridge.ports.Ledger` on a file: the transactions run in order on one thread.
+
+    The file serves one process, so that a lease never ends, and is never another's.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Open for this process alone. Raises LedgerBusy and LedgerFormat."""
+        """Open for this process alone. Raises LedgerBusy, LedgerFormat, LedgerCorrupt, LedgerUnavailable."""
+        self._path = path
+        self._lock = _lock(path)
         try:
-            self._lock = os.open(f"{path}-lock", os.O_CREAT | os.O_RDWR, 0o600)
-        except OSError as error:
-            raise LedgerUnavailable(f"{path}: {error.strerror}. {LedgerUnavailable.advice}") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._tables = SqliteTables(str(path))
-        except OSError:
+            with _told(path):
+                self._tables = SqliteTables(str(path))
+                self._tables.free_all()
+        except BaseException:
             os.close(self._lock)
-            raise LedgerBusy(f"{path} is in use by another process. {LedgerBusy.advice}") from None
-        except sqlite3.Error as error:
-            os.close(self._lock)
-            raise LedgerUnavailable(f"{path}: {error}. {LedgerUnavailable.advice}") from error
+            raise
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
 
+    def on_news(self, tell: Callable[[str], None]) -> None:
+        """See `bridge.ports.Ledger`; there is no other worker."""
+
     async def close(self) -> None:
-        """Finish the transaction under way and release the file."""
+        """See `bridge.ports.Ledger`."""
         await self._run(self._tables.close)
         self._thread.shutdown()
         os.close(self._lock)
@@ -277,16 +400,40 @@ class SqliteLedger:
         return await self._run(self._tables.positions, group)
 
     async def merge(
-        self, items: Sequence[Item], group: str, read: Sequence[tuple[Position, Position]], now: float
+        self,
+        items: Sequence[Item],
+        group: str,
+        read: Sequence[tuple[Position, Position]],
+        now: float,
+        held: Mapping[str, int],
     ) -> Merged:
         """See `bridge.ports.Ledger`."""
-        return await self._run(self._tables.merge, items, group, read, now)
+        return await self._run(self._tables.merge, items, group, read, now, held)
+
+    async def hold(
+        self, worker: str, sites: Sequence[str], kept: Mapping[str, int], seconds: float, now: float
+    ) -> tuple[list[Lease], list[str]]:
+        """See `bridge.ports.Ledger`."""
+        return await self._run(self._tables.hold, worker, sites, kept, seconds, now)
+
+    async def release(self, lease: Lease) -> None:
+        """See `bridge.ports.Ledger`."""
+        await self._run(self._tables.release, lease, 0.0)
 
     async def turn(
-        self, settled: Sequence[Settled], starting: Mapping[LinkKey, CallKind], now: float
+        self,
+        lease: Lease,
+        settled: Sequence[Settled],
+        starting: Mapping[LinkKey, CallKind],
+        room: int,
+        now: float,
     ) -> Turn:
         """See `bridge.ports.Ledger`."""
-        return await self._run(self._tables.turn, settled, starting, now)
+        return await self._run(self._tables.turn, lease, settled, starting, room, now)
+
+    async def doubt(self, keys: Sequence[LinkKey], now: float) -> None:
+        """See `bridge.ports.Ledger`."""
+        await self._run(self._tables.doubt, keys, now)
 
     async def pending(self) -> list[Row]:
         """See `bridge.ports.Ledger`."""
@@ -296,19 +443,73 @@ class SqliteLedger:
         """All rows, by key."""
         return await self._run(self._tables.rows)
 
+    async def page(self, site: str, after: str, most: int) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        return await self._run(self._tables.page, site, after, most)
+
+    async def repair(self, repairs: Sequence[Repair], now: float) -> int:
+        """See `bridge.ports.Ledger`."""
+        return await self._run(self._tables.repair, repairs, now)
+
     async def explain(self, event: str) -> list[Entry]:
         """See `bridge.ports.Ledger`."""
         return await self._run(self._tables.explain, event)
+
+    async def waiting(self, event: str) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        return await self._run(self._tables.waiting, event)
 
     async def prune(self, journal_before: float, tombstones_before: float) -> int:
         """See `bridge.ports.Ledger`."""
         return await self._run(self._tables.prune, journal_before, tombstones_before)
 
     async def _run(self, transaction: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - passed on
-        try:
+        with _told(self._path):
             return await asyncio.get_running_loop().run_in_executor(self._thread, transaction, *args)
-        except sqlite3.Error as error:
-            raise LedgerUnavailable(f"{error}. {LedgerUnavailable.advice}") from error
+
+
+def _lock(path: Path) -> int:
+    """The file's lock, which names its process for the next one. Raises LedgerBusy, LedgerUnavailable."""
+    with _told(path):
+        lock = os.open(f"{path}-lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        other = os.pread(lock, 200, 0).decode("utf-8", "replace").strip() or "another process"
+        os.close(lock)
+        raise LedgerBusy(f"{path} is in use by {other}. {LedgerBusy.advice}") from None
+    with suppress(OSError):  # a full disk is told of where it matters
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+    return lock
+
+
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+}
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Raise what the database says in the bridge's words; a fault of the bridge's own stays as it is."""
+    try:
+        yield
+    except OSError as error:
+        raise LedgerUnavailable(f"{path}: {error.strerror}. {LedgerUnavailable.advice}") from error
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest says more of the same
+        if code in _DAMAGE:
+            raise LedgerCorrupt(f"{path}: {error}. {LedgerCorrupt.advice}") from error
+        if code in _PASSING:
+            raise LedgerUnavailable(f"{path}: {error}. {LedgerUnavailable.advice}") from error
+        raise
 
 
 def _row(columns: Sequence[Any]) -> Row:

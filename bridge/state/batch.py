@@ -1,4 +1,4 @@
-"""One transaction in the making: merges, settlements and starts over the same loaded rows.
+"""One transaction in the making: merges, settlements, starts and repairs over the same loaded rows.
 
 A ledger loads the subjects that a batch names, hands them in, and stores what comes out. A
 moved issue is one issue under two keys: once Jira has told, both keys lead to one row.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from bridge.errors import JiraError
+from bridge.errors import JiraError, LeaseLost
 from bridge.model import (
     Adoption,
     Call,
@@ -28,8 +28,8 @@ from bridge.model import (
     Wanted,
     Written,
 )
-from bridge.ports import Answer, Item, Settled
-from bridge.state.decide import WRITES, call_for
+from bridge.ports import Answer, Item, Repair, Settled
+from bridge.state.decide import WRITES, call_for, phase_of
 from bridge.state.merge import SubjectRows, join, merge
 from bridge.state.settle import settle
 
@@ -82,6 +82,30 @@ class Batch:
                 if kind in WRITES:
                     self._put(_marked(row, call))
         return calls
+
+    def doubt(self, keys: Iterable[LinkKey]) -> None:
+        """Of these links no answer tells what Jira holds; only a look-up that follows does."""
+        for key in keys:
+            if row := self.row(key):
+                self._put(_due(replace(row, known=Known.TANGLED)))
+                self.entries.append(
+                    Entry(self.now, row.wanted.event, Outcome.DEFERRED, LeaseLost.code, row.key)
+                )
+
+    def repair(self, repairs: Iterable[Repair]) -> int:
+        """Mark the rows anew that still stand as they were compared; how many did."""
+        done = 0
+        for one in repairs:
+            if self.row(one.after.key) == one.before:
+                row = one.after if one.before else self._after_last_set(one.after)
+                self._put(_due(row))
+                self.entries.append(Entry(self.now, row.wanted.event, Outcome.REPAIRED, one.reason, row.key))
+                done += 1
+        return done
+
+    def _after_last_set(self, row: Row) -> Row:
+        """A row for a link that had none: what its subject's last set wants of it."""
+        return replace(row, wanted=self.subjects[row.key.subject].last_set or row.wanted)
 
     def row(self, key: LinkKey) -> Row | None:
         """The row that `key` leads to now."""
@@ -180,6 +204,11 @@ class Batch:
     def pending(self) -> list[Row]:
         """The changed rows that want a call."""
         return [row for row in self.changed.values() if row.phase is Phase.PENDING]
+
+
+def _due(row: Row) -> Row:
+    """The row as one that is to be tried at once."""
+    return replace(row, phase=phase_of(row), not_before=0.0, attempts=0, reason=None)
 
 
 def _under(row: Row, issue: str) -> Row:
