@@ -17,8 +17,6 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
-
 from bridge.errors import (
     LeaseLost,
     LedgerBusy,
@@ -28,22 +26,15 @@ from bridge.errors import (
     PositionMoved,
     UsageError,
 )
-from bridge.model import (
-    Adoption,
-    CallKind,
-    Entry,
-    Known,
-    Link,
-    LinkKey,
-    Outcome,
-    Phase,
-    Position,
-    Row,
-    Stray,
-    Subject,
-    Version,
-    Wanted,
+from bridge.ledger.columns import (
+    entry_columns,
+    read_entry,
+    read_row,
+    read_wanted,
+    row_columns,
+    wanted_columns,
 )
+from bridge.model import CallKind, Entry, LinkKey, Position, Row, Subject, Version
 from bridge.ports import Item, Lease, Merged, Repair, Settled, Turn
 from bridge.state.batch import Batch
 from bridge.state.leases import ARRIVAL, NOBODY, Standing, share
@@ -245,7 +236,7 @@ class SqliteTables:
         site, fence = lease.site, lease.fence
         subjects = self._db.execute(_UNCLAIMED, (site, fence, room)).fetchall() if room > 0 else []
         rows = [
-            _row(columns)
+            read_row(columns)
             for (global_id,) in subjects
             for columns in self._db.execute(_SELECT_UNCLAIMED, (site, global_id, fence))
         ]
@@ -265,24 +256,24 @@ class SqliteTables:
 
     def pending(self) -> list[Row]:
         """All rows that want a call."""
-        return [_row(columns) for columns in self._db.execute(_SELECT_PENDING)]
+        return [read_row(columns) for columns in self._db.execute(_SELECT_PENDING)]
 
     def rows(self) -> list[Row]:
         """All rows, by key."""
-        return [_row(columns) for columns in self._db.execute(_SELECT_ALL)]
+        return [read_row(columns) for columns in self._db.execute(_SELECT_ALL)]
 
     def page(self, site: str, after: str, most: int) -> list[Row]:
         """All rows of the next issues of the site, by issue."""
         (last,) = self._db.execute(_SELECT_LAST, (site, after, most)).fetchone()
-        return [_row(columns) for columns in self._db.execute(_SELECT_PAGE, (site, after, last))]
+        return [read_row(columns) for columns in self._db.execute(_SELECT_PAGE, (site, after, last))]
 
     def waiting(self, event: str) -> list[Row]:
         """The rows that want a call, or were refused, for an event."""
-        return [_row(columns) for columns in self._db.execute(_SELECT_WAITING, (event,))]
+        return [read_row(columns) for columns in self._db.execute(_SELECT_WAITING, (event,))]
 
     def explain(self, event: str) -> list[Entry]:
         """The journal of one event, by its whole id or the delivery's part of it."""
-        return [_entry(columns) for columns in self._db.execute(_SELECT_JOURNAL, (event, event))]
+        return [read_entry(columns) for columns in self._db.execute(_SELECT_JOURNAL, (event, event))]
 
     def prune(self, journal_before: float, tombstones_before: float) -> int:
         """Drop journal entries, and tombstones that want no call, older than these seconds; how many went.
@@ -341,21 +332,21 @@ class SqliteTables:
         return {site: fence for site, fence in held.items() if self._lease(site).fence == fence}
 
     def _subject(self, subject: Subject) -> SubjectRows:
-        rows = [_row(columns) for columns in self._db.execute(_SELECT_SUBJECT, subject)]
+        rows = [read_row(columns) for columns in self._db.execute(_SELECT_SUBJECT, subject)]
         last_set = self._db.execute(_SELECT_SET, subject).fetchone()
         return SubjectRows(
-            subject, _wanted(*last_set) if last_set else None, {row.key.issue: row for row in rows}
+            subject, read_wanted(*last_set) if last_set else None, {row.key.issue: row for row in rows}
         )
 
     def _store(self, batch: Batch, claims: Mapping[str, int]) -> None:
         self._db.executemany("DELETE FROM rows WHERE site = ? AND issue = ? AND global_id = ?", batch.removed)
-        rows = [(*_columns(row), claims.get(row.key.site, 0)) for row in batch.changed.values()]
+        rows = [(*row_columns(row), claims.get(row.key.site, 0)) for row in batch.changed.values()]
         self._db.executemany(_STORE_ROW, rows)
         self._db.executemany(
             "INSERT OR REPLACE INTO sets VALUES (?, ?, ?, ?, ?)",
-            [(*subject, *_wanted_columns(wanted)) for subject, wanted in batch.sets.items()],
+            [(*subject, *wanted_columns(wanted)) for subject, wanted in batch.sets.items()],
         )
-        self._db.executemany(_STORE_ENTRY, map(_journal_columns, batch.entries))
+        self._db.executemany(_STORE_ENTRY, map(entry_columns, batch.entries))
         moves = [(site, issue, now) for (site, issue), now in batch.moves.items()]
         self._db.executemany("INSERT OR REPLACE INTO moves VALUES (?, ?, ?)", moves)
 
@@ -368,9 +359,9 @@ def read_journal(path: Path, event: str) -> tuple[list[Entry], list[Row]]:
     if not path.is_file():
         raise UsageError(f"{path}: there is no such ledger; name the worker's with --ledger or --config")
     with _told(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        entries = [_entry(columns) for columns in db.execute(_SELECT_JOURNAL, (event, event))]
+        entries = [read_entry(columns) for columns in db.execute(_SELECT_JOURNAL, (event, event))]
         events = {entry.event for entry in entries}
-        rows = [_row(columns) for each in events for columns in db.execute(_SELECT_WAITING, (each,))]
+        rows = [read_row(columns) for each in events for columns in db.execute(_SELECT_WAITING, (each,))]
     return entries, rows
 
 
@@ -517,84 +508,3 @@ def _told(path: Path) -> Iterator[None]:
         if code in _PASSING:
             raise LedgerUnavailable(f"{path}: {error}. {LedgerUnavailable.advice}") from error
         raise
-
-
-def _row(columns: Sequence[Any]) -> Row:
-    (
-        issue,
-        version,
-        event,
-        seen,
-        link,
-        known,
-        digest,
-        link_id,
-        phase,
-        not_before,
-        attempts,
-        reason,
-        stray,
-        *subject,
-    ) = columns
-    return Row(
-        LinkKey(subject[0], issue, subject[1]),
-        _wanted(version, event, seen, link),
-        Known(known),
-        digest,
-        link_id,
-        Phase(phase),
-        not_before,
-        attempts,
-        reason,
-        _stray(stray),
-    )
-
-
-def _columns(row: Row) -> tuple[Any, ...]:
-    return (
-        row.key.issue,
-        *_wanted_columns(row.wanted),
-        row.wanted.link.json_bytes if row.wanted.link else None,
-        row.known,
-        row.digest,
-        row.link_id,
-        row.phase,
-        row.not_before,
-        row.attempts,
-        row.reason,
-        _stray_column(row.stray),
-        row.key.site,
-        row.key.global_id,
-    )
-
-
-def _stray(column: str | None) -> Stray | None:
-    if column is None:
-        return None
-    adoption, link_id, digest = orjson.loads(column)
-    return Stray(Adoption(adoption), link_id, digest)
-
-
-def _stray_column(stray: Stray | None) -> str | None:
-    return orjson.dumps((stray.adoption, stray.id, stray.digest)).decode() if stray else None
-
-
-def _wanted(version: str, event: str, seen: str, link: bytes | None = None) -> Wanted:
-    content = Link.model_validate_json(link) if link is not None else None
-    return Wanted(Version.parse(version), content, event, frozenset(orjson.loads(seen)))
-
-
-def _wanted_columns(wanted: Wanted) -> tuple[str, str, str]:
-    return wanted.version.text(), wanted.event, orjson.dumps(sorted(wanted.seen)).decode()
-
-
-def _entry(columns: Sequence[Any]) -> Entry:
-    at, event, outcome, reason, site, issue, global_id, detail = columns
-    key = None if site is None else LinkKey(site, issue, global_id)
-    return Entry(at, event, Outcome(outcome), reason, key, orjson.loads(detail))
-
-
-def _journal_columns(entry: Entry) -> tuple[Any, ...]:
-    key = entry.key or (None, None, None)
-    event_id = entry.event.partition(" ")[2] or entry.event
-    return (entry.at, entry.event, event_id, entry.outcome, entry.reason, *key, orjson.dumps(entry.detail))
