@@ -6,7 +6,7 @@ What it leaves undone stays wanted, so that a writer on the same ledger goes on 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bridge.model import Row
@@ -14,11 +14,16 @@ from bridge.ports import Ledger, Merged, Observe
 from bridge.state.decide import call_for
 
 
+_ISSUES = 100
+"""So many issues' rows it has in mind at a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shadow:
     """Tells of each row that wants a call, when it comes to want it."""
 
     ledger: Ledger
+    sites: Sequence[str]
     observe: Observe
 
     @property
@@ -44,5 +49,9 @@ class Shadow:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tell of what waits already, and then of what comes, until `stop`."""
-        self._tell(await self.ledger.pending())
+        for site in self.sites:
+            after = ""
+            while not stop.is_set() and (rows := await self.ledger.page(site, after, _ISSUES)):
+                self._tell(rows)
+                after = rows[-1].key.issue
         await stop.wait()
