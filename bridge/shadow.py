@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from bridge.errors import LedgerUnavailable
 from bridge.model import Row
 from bridge.ports import Ledger, Merged, Observe
 from bridge.state.decide import call_for
 
-
 _ISSUES = 100
 """So many issues' rows it has in mind at a time."""
+_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,20 @@ class Shadow:
     async def run(self, stop: asyncio.Event) -> None:
         """Tell of what waits already, and then of what comes, until `stop`."""
         for site in self.sites:
-            after = ""
-            while not stop.is_set() and (rows := await self.ledger.page(site, after, _ISSUES)):
-                self._tell(rows)
-                after = rows[-1].key.issue
+            after: str | None = ""
+            while after is not None and not stop.is_set():
+                after = await self._look(site, after, stop)
         await stop.wait()
+
+    async def _look(self, site: str, after: str, stop: asyncio.Event) -> str | None:
+        """Tell of some issues' rows; the last of these issues, None when there are no more."""
+        try:
+            rows = await self.ledger.page(site, after, _ISSUES)
+        except LedgerUnavailable as error:
+            self.observe("ledger_unavailable", client="shadow", error=str(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_AGAIN_SECONDS):
+                    await stop.wait()
+            return after
+        self._tell(rows)
+        return rows[-1].key.issue if rows else None
