@@ -215,7 +215,11 @@ class Service:
             take=intake,
             observe=self._tell,
             health=self.health,
+            start=kafka.start,
             on_lost_position=kafka.on_lost_position,
+            instance_id=kafka.instance_id,
+            fetch_bytes=kafka.fetch_bytes,
+            session_timeout_ms=kafka.session_seconds * 1000,
         )
 
     def _burial(self, publish: Publish, stopping: asyncio.Event) -> Bury:

@@ -113,10 +113,23 @@ STATES: dict[str, State] = {
     ),
     "position_lost": State(
         Level.ERROR,
-        "The ledger's position in a partition is no longer in the topic: records were never read.",
+        "The position in a partition is no longer in the topic: records were never read.",
         _counter("positions_lost", "topic"),
         "Look for events that Jira lacks; lengthen the topic's retention. `--on-lost-position earliest` "
         "goes on from the oldest record that is left.",
+    ),
+    "position_adopted": State(
+        Level.WARNING,
+        "The ledger knows nothing of a partition that the group has read; it goes on from Kafka's offset.",
+        _counter("positions_adopted", "topic"),
+        "Nothing to do with a ledger that is meant to be new. If it was lost, `jira-bridge ledger rebuild` "
+        "reads the topic again.",
+    ),
+    "member_fenced": State(
+        Level.ERROR,
+        "Another process has joined the group with this one's instance id; this one stops.",
+        _counter("members_fenced"),
+        "Give each worker a `kafka.instance_id` of its own, or see why the older process still runs.",
     ),
     "consumer_stalled": State(
         Level.ERROR,
@@ -127,7 +140,7 @@ STATES: dict[str, State] = {
     "consumer_rebuilt": State(
         Level.WARNING,
         "The consumer met an error that it cannot read on from, and is built anew.",
-        _counter("consumer_rebuilds", "error"),
+        _counter("consumer_rebuilds", "kind"),
         "Read the error: the topic may be missing, or the account may not read it.",
     ),
     "commit_failed": State(
