@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from tests.consuming_process import FileBook
 
 SESSION_MS = 12_000
 """Long enough for a member to come back on a busy machine."""
+
+STORM_MEMBERS = 40
 
 
 def partitions(worker: Worker) -> object:
@@ -75,6 +77,45 @@ async def test_of_two_members_with_one_instance_id_the_older_one_stops(real_kafk
             await eventually(lambda: book.values == ["a"])
             assert newer.states().count("partitions_assigned") == 1
             assert newer.health.ready()["consumer"].ok
+
+
+# --- members that come and go --------------------------------------------------------------
+
+
+async def test_a_storm_of_rebalances_loses_and_doubles_nothing(real_kafka: Cluster) -> None:
+    """Every half second a member joins and another leaves while records flow; each is merged once."""
+    topic, group, book = await create_topic(real_kafka, 8), a_group(), Book()
+    storm, published = asyncio.Event(), 0
+
+    async def flow() -> None:
+        nonlocal published
+        while not storm.is_set():
+            await publish(real_kafka, topic, *(f"{published + number:05}" for number in range(20)))
+            published += 20
+
+    async def passing(number: int) -> list[str]:
+        async with working(real_kafka, topic, group, book, session_timeout_ms=3_000) as worker:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(storm.wait(), 0.5 + number % 3)
+            await worker.leave()
+        return worker.states()
+
+    async with working(real_kafka, topic, group, book, session_timeout_ms=3_000) as steady:
+        flowing = asyncio.create_task(flow())
+        visits = []
+        for number in range(STORM_MEMBERS):
+            visits.append(asyncio.create_task(passing(number)))
+            await asyncio.wait({flowing}, timeout=0.5)
+        told = [state for states in await asyncio.gather(*visits) for state in states]
+        storm.set()
+        await flowing
+        await eventually(lambda: len(book.merged) >= published, seconds=60)
+        assert steady.states().count("partitions_assigned") > STORM_MEMBERS / 8
+    assert "partitions_assigned" in told
+    assert book.values == [f"{number:05}" for number in range(published)]
+    for partition in range(8):
+        offsets = [record.offset for record in book.merged if record.partition == partition]
+        assert offsets == sorted(offsets)
 
 
 # --- processes -----------------------------------------------------------------------------
