@@ -20,6 +20,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from bridge.drain import in_time, unless
 from bridge.errors import ConfigError, JiraError, JiraUnauthorized, KafkaUnavailable, UsageError
 from bridge.ingress import Endpoint, make_app
 from bridge.intake import Intake
@@ -101,11 +102,17 @@ class Service:
         self._tell = tee(self.observe, self.metrics, self._watch)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop`, then finish what is under way.
+        """Serve until `stop`, then finish what is under way; `worker.drain_seconds` later that is cancelled.
 
-        Raises ConfigError, LedgerBusy, LedgerFormat, TopicUnfit and PositionLost: what no
-        waiting puts right.
+        Raises ConfigError, LedgerBusy, LedgerFormat, TopicUnfit, PositionLost and MemberFenced:
+        what no waiting puts right.
         """
+        seconds = self.settings.worker.drain_seconds
+        if not await in_time(self._run(stop), stop, seconds):
+            self._tell("drain_cut_short", seconds=seconds)
+        self._tell("stopped")
+
+    async def _run(self, stop: asyncio.Event) -> None:
         if Role.WORKER in self.role and not self.settings.sites:
             raise ConfigError("sites: is empty; a worker needs at least one Jira site (`--jira URL`)")
         self._tell("starting", role=self.role.name)
@@ -121,7 +128,6 @@ class Service:
             self.started.set()
             self._tell("listening", **self.addresses)
             await self._until(stop, [*jobs, self._drain])
-        self._tell("stopped")
 
     async def _until(self, stop: asyncio.Event, jobs: Sequence[Job]) -> None:
         """Run the jobs; one that fails stops the others, and its error is raised in the end."""
@@ -133,10 +139,16 @@ class Service:
                 stop.set()
 
         tasks = [asyncio.create_task(run(job)) for job in jobs]
-        await stop.wait()
-        await asyncio.wait(tasks)
-        for task in tasks:
-            task.result()
+        try:
+            await stop.wait()
+            await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            for task in tasks:
+                if not task.cancelled():
+                    task.result()
 
     async def _drain(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -264,13 +276,22 @@ class Service:
             Topic(name, kafka.partitions, kafka.replication, retention, MAX_RECORD_BYTES)
             for name in sorted(names)
         ]
+        self.health.set("topics", ok=False, reason="not looked at yet")
+        look = partial(ensure_topics, create=kafka.create_topics, observe=self._tell)
+        is_away = False
         while not (stop.is_set() or self._fit.is_set()):
             try:
-                await ensure_topics(self._cluster, topics, create=kafka.create_topics, observe=self._tell)
-                self._fit.set()
+                if await unless(stop, look(self._cluster, topics)):
+                    self._fit.set()
             except KafkaUnavailable as error:
+                is_away = True
+                self.health.set("topics", ok=False, reason=f"kafka_unavailable: {error}")
                 self._tell("kafka_unavailable", client="admin", error=str(error))
                 await _pause(stop, _AGAIN_SECONDS)
+        if self._fit.is_set():
+            self.health.set("topics", ok=True)
+            if is_away:
+                self._tell("kafka_available", client="admin")
         await stop.wait()
         self._fit.set()
 

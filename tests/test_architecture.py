@@ -20,6 +20,7 @@ SHELLS = {
     "bridge.writer",
     "bridge.shadow",
     "bridge.intake",
+    "bridge.drain",
     "bridge.ingress",
     "bridge.jira",  # its names for others, the client's among them
     "bridge.jira.client",

@@ -102,6 +102,7 @@ class Consumer:
     max_poll_ms: int = 300_000
     session_timeout_ms: int = 10_000
     patience: float = 30.0
+    _is_well: bool = field(default=False, init=False, repr=False)
     _leaving: set[asyncio.Task[None]] = field(default_factory=set, init=False, repr=False)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -153,8 +154,16 @@ class Consumer:
             self._fail("consumer_rebuilt", reason(error), kind=type(error).__name__)
 
     def _fail(self, state: str, error: str, **fields: object) -> None:
+        self._is_well = False
         self.health.set(CONDITION, ok=False, reason=f"{state}: {error}")
         self.observe(state, error=error, **fields)
+
+    def recover(self) -> None:
+        """Kafka has answered a member."""
+        self.health.set(CONDITION, ok=True)
+        if not self._is_well:
+            self._is_well = True
+            self.observe("kafka_available", client=CONDITION)
 
 
 class _Read(NamedTuple):
@@ -334,7 +343,8 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
     async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
         """Tell Kafka, for those who watch its lag. After a rebalance it may refuse: no matter."""
         try:
-            await asyncio.wait_for(self.client.commit(offsets), _COMMIT_SECONDS)
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await self.client.commit(offsets)
         except (KafkaError, TimeoutError) as error:
             self._of.observe("commit_failed", error=reason(error))
 
@@ -357,7 +367,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
 
     def _heard(self) -> None:
         self._heard_at = time.monotonic()
-        self._of.health.set(CONDITION, ok=True)
+        self._of.recover()
 
 
 async def close_client(client: AIOKafkaConsumer) -> None:

@@ -73,7 +73,14 @@ STATES: dict[str, State] = {
         Level.INFO, "The process serves at these addresses; /readyz tells what it still waits for."
     ),
     "draining": State(Level.INFO, "The process was told to stop and finishes what is under way."),
-    "stopped": State(Level.INFO, "The process has stopped; nothing is under way."),
+    "drain_cut_short": State(
+        Level.WARNING,
+        "What was under way was not finished in time after the stop, and has been cancelled.",
+        _counter("drains_cut_short"),
+        "Nothing is lost: the next start goes on. If it keeps happening, see what Jira, Kafka or the ledger "
+        "is slow at, or lengthen `worker.drain_seconds` and the grace of whatever stops the process.",
+    ),
+    "stopped": State(Level.INFO, "The process has stopped."),
     "unexpected_error": State(
         Level.ERROR,
         "The bridge itself failed.",

@@ -446,6 +446,9 @@ class Worker(Section):
     host: str = Field("0.0.0.0", description="address of metrics and probes")  # noqa: S104 - as above
     port: Port = Field(8081, description="port of metrics and probes; 0 takes a free one")
     shadow: bool = Field(False, description="read and decide, tell what would be asked of Jira, ask nothing")
+    drain_seconds: float = Field(
+        25, gt=0, le=3_600, description="seconds in which to finish what is under way when told to stop"
+    )
     max_future_seconds: int = Field(
         600, ge=0, description="seconds that an event's time may be ahead of its record's"
     )
