@@ -129,7 +129,7 @@ class Consumer:
         except _Stopped:
             return
         except PositionLost as error:
-            self.health.set(CONDITION, ok=False, reason=str(error))
+            self.health.set(CONDITION, ok=False, reason=f"position_lost: {error}")
             raise
         except (_Stalled, KafkaUnavailable, KafkaError) as error:
             self._tell(error)
