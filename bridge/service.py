@@ -164,6 +164,7 @@ class Service:
             observe=self._tell,
             now=lambda: datetime.now(UTC),
             max_body_bytes=ingress.max_body_bytes,
+            max_bytes_in_flight=ingress.max_bytes_in_flight,
             probes=probes(self.health, self.metrics),
         )
         await self._serve(stack, app, "webhooks", ingress.host, ingress.port)

@@ -240,6 +240,11 @@ class Ingress(Section):
     max_body_bytes: int = Field(
         900_000, ge=1, le=1_000_000, description="longest body taken; with its headers it must fit into 1 MiB"
     )
+    max_bytes_in_flight: int = Field(
+        32_000_000,
+        ge=1_000_000,
+        description="bytes of bodies held at the same time; what comes beyond them is answered with 503",
+    )
     endpoints: dict[Name, Endpoint] = Field({}, description="endpoints by name, the last part of their path")
 
 
