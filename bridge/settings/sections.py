@@ -61,7 +61,7 @@ def _reveal(value: object, info: ValidationInfo) -> object:
     elif kind == "file":
         value = _secret_file(name)
     if not value:
-        raise ValueError("is empty; expected a secret")
+        raise ValueError("is empty; expected a value")
     return value
 
 
