@@ -187,9 +187,12 @@ class Service:
             await stop.wait()
             stopping.set()
 
+        async def read(stop: asyncio.Event) -> None:
+            await self._fit.wait()  # which the writer need not: it goes on with what the ledger wants
+            await consumer.run(stop)
+
         async def job(stop: asyncio.Event) -> None:
-            await self._fit.wait()
-            jobs: list[Job] = [consumer.run, writer.run, partial(self._prune, ledger)]
+            jobs: list[Job] = [read, writer.run, partial(self._prune, ledger)]
             await self._until(stop, [*jobs, heed])
 
         return job
@@ -240,6 +243,7 @@ class Service:
 
         async def bury(call: Call, error: JiraError) -> None:
             key, value, headers = refused(call, error, kafka.topics[0], MAX_RECORD_BYTES)
+            await self._fit.wait()
             while True:
                 try:
                     await publish(kafka.dead_letter_topic, key, value, headers)

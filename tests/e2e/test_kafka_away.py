@@ -14,6 +14,7 @@ import pytest
 from bridge.kafka.consumer import Consumer
 from bridge.observe.states import STATES
 from bridge.service import Role, Service
+from bridge.simulator.faults import Knobs
 from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.jira_server import JiraServer
 from tests.brokers import KafkaProcess, eventually
@@ -75,6 +76,30 @@ async def goes_on(way: Way) -> None:
     """An event that comes now reaches Jira."""
     await way.put(canonical(2, "11:00:00", "after", link=1))
     await eventually(lambda: list(way.titles().values()) == ["after"])
+
+
+async def test_a_worker_that_starts_without_kafka_writes_what_its_ledger_wants(
+    kafka_process: KafkaProcess, tmp_path: Path
+) -> None:
+    """The writer needs no Kafka: a link that was wanted before is made while topics and producer wait."""
+    topic, stop = f"events-{uuid.uuid4().hex[:8]}", asyncio.Event()
+    async with JiraServer(JiraModel(projects=["PROJ"])) as jira:
+        jira.knobs = Knobs(is_down=True, retry_after=0.1)
+        async with bridge(kafka_process.cluster, tmp_path, jira, topic) as way:
+            for number in range(8):
+                await way.put(canonical(1, "10:00:00", "wanted", link=number))
+            await eventually(lambda: not way.service.health.ready()["jira main"].ok)
+        kafka_process.kill()
+        try:
+            jira.knobs = Knobs()
+            service = Service(settings(kafka_process.cluster, jira.url, tmp_path, topic), Role.ALL)
+            running = asyncio.create_task(service.run(stop))
+            await eventually(lambda: bool(jira.model.history))
+            assert not service.health.ready()["topics"].ok
+            stop.set()
+            await running
+        finally:
+            kafka_process.start()
 
 
 async def test_a_start_without_kafka_is_shown_and_goes_on_once_it_is_there(
