@@ -92,6 +92,9 @@ def test_the_chart_knows_the_configuration(tmp_path: Path) -> None:
     assert json.loads(copy.read_text("utf-8")) == json.loads(text("helm/values.schema.json"))
 
 
+PARTS = {"ingress": "Deployment", "worker": "StatefulSet"}
+
+
 @pytest.fixture(params=["helm/values.yaml", "helm/ci/full-values.yaml"])
 def manifests(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     """What the chart renders for the values."""
@@ -133,9 +136,9 @@ def test_each_part_of_the_chart_has_a_configuration_that_loads(
     manifests: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     """Ingress and worker each load what the chart gives them, on the ports that it asks at."""
-    for part in ("ingress", "worker"):
+    for part, kind in PARTS.items():
         settings = configured(part, manifests, tmp_path)
-        container = of(manifests, "Deployment", part)["spec"]["template"]["spec"]["containers"][0]
+        container = of(manifests, kind, part)["spec"]["template"]["spec"]["containers"][0]
         assert container["ports"] == [{"name": "http", "containerPort": getattr(settings, part).port}]
         assert container["args"][0] == part
 
@@ -151,7 +154,7 @@ def test_no_part_of_the_chart_holds_the_others_secrets(
 def test_the_chart_gives_its_pods_no_rights(manifests: list[dict[str, Any]]) -> None:
     """Not root, a root file system to read only, no capabilities, no token, no foreign variables."""
     for manifest in manifests:
-        if manifest["kind"] != "Deployment":
+        if manifest["kind"] not in PARTS.values():
             continue
         pod = manifest["spec"]["template"]["spec"]
         assert (pod["automountServiceAccountToken"], pod["enableServiceLinks"]) == (False, False)
@@ -165,10 +168,24 @@ def test_the_chart_gives_its_pods_no_rights(manifests: list[dict[str, Any]]) -> 
 
 
 def test_the_ledger_of_the_chart_is_on_its_volume(manifests: list[dict[str, Any]], tmp_path: Path) -> None:
-    """The worker's ledger is where the claim is mounted, and no two workers run at a time."""
-    deployment = of(manifests, "Deployment", "worker")["spec"]
-    mounts = {
-        m["name"]: m["mountPath"] for m in deployment["template"]["spec"]["containers"][0]["volumeMounts"]
-    }
+    """The worker's ledger is where the claim is mounted, and there is one worker."""
+    worker = of(manifests, "StatefulSet", "worker")["spec"]
+    mounts = {m["name"]: m["mountPath"] for m in worker["template"]["spec"]["containers"][0]["volumeMounts"]}
     assert str(configured("worker", manifests, tmp_path).ledger.path.parent) == mounts["ledger"]
-    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    assert worker["replicas"] == 1
+
+
+def test_the_chart_lets_its_pods_finish(manifests: list[dict[str, Any]], tmp_path: Path) -> None:
+    """Kubernetes waits for five seconds longer than the process takes to drain."""
+    for part, kind in PARTS.items():
+        grace = of(manifests, kind, part)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        assert 5 <= grace - configured(part, manifests, tmp_path).worker.drain_seconds < 6
+
+
+def test_a_worker_of_the_chart_is_known_by_its_pods_name(manifests: list[dict[str, Any]]) -> None:
+    """The name of a pod, which stays in a restart, is its instance id; its Service is there."""
+    worker = of(manifests, "StatefulSet", "worker")["spec"]
+    (variable,) = worker["template"]["spec"]["containers"][0]["env"]
+    assert load(None, {variable["name"]: "x-worker-0"}, {}).kafka.instance_id == "x-worker-0"
+    assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert of(manifests, "Service", worker["serviceName"])["spec"]["clusterIP"] == "None"
