@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 from tests.chaos.wishes import Content, Place, Record, Wish, content, name_of, wish_of
 
+_REPLAYED = "bridge-dead-version"
+"""A refused link's letter has it, and its replay, which asks for nothing that was not asked before."""
+
 Pair = tuple[str, str]
 """An issue's key, as it is at the end, and a globalId."""
 
@@ -26,7 +29,7 @@ class Evidence:
     `history` and `links` are the simulator's. `journal` has the ids of all events that the ledger
     tells of, None where no journal is left. `positions` and `committed` are the next offsets, by
     topic and partition. `moved` has issues' former keys with the new ones, `gone` the issues
-    that were deleted.
+    that were deleted. `is_excused`: what Jira refused need not stand, since a letter says why.
     """
 
     records: Sequence[Record]
@@ -36,6 +39,7 @@ class Evidence:
     journal: frozenset[str] | None
     positions: Mapping[tuple[str, int], int]
     committed: Mapping[tuple[str, int], int]
+    is_excused: bool = True
     moved: Mapping[str, str] = field(default_factory=dict)
     gone: frozenset[str] = frozenset()
 
@@ -86,7 +90,11 @@ class _Asked:
     def __init__(self, evidence: Evidence) -> None:
         self._moved = evidence.moved
         dead = _rejected(evidence)
-        accepted = (record for record in evidence.records if record.place not in dead)
+        accepted = (
+            record
+            for record in evidence.records
+            if record.place not in dead and _REPLAYED not in record.headers
+        )
         wishes = _distinct(wish for record in accepted if (wish := wish_of(record)))
         sets: dict[str, list[Wish]] = defaultdict(list)
         self.pairs: dict[Pair, list[Wish]] = defaultdict(list)
@@ -102,7 +110,7 @@ class _Asked:
         self.refused = {
             (wish.event, self.now(issue))
             for letter in evidence.letters
-            if "bridge-dead-version" in letter.headers and (wish := wish_of(letter))
+            if evidence.is_excused and _REPLAYED in letter.headers and (wish := wish_of(letter))
             for issue in wish.issues
         }
 

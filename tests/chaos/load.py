@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,7 +36,7 @@ class Load:
     issues: int = 30
     links: int = 60
     requests: int = 15
-    project: str = "DEMO"
+    projects: tuple[str, ...] = ("DEMO",)
     duplicates: float = 0.08
     ties: float = 0.03
     reach: int = 40
@@ -70,7 +70,7 @@ class Load:
         return self.began - timedelta(days=7) + timedelta(seconds=20 * turn, milliseconds=number)
 
     def _key(self, number: int) -> str:
-        return f"{self.project}-{number % self.issues + 1}"
+        return f"{self.projects[number % len(self.projects)]}-{number % self.issues + 1}"
 
     def _link(self, link: int, turn: int, chance: random.Random, *, tie: bool = False) -> Message:
         """One of two issues, so that the two links of one globalId keep apart."""
@@ -142,8 +142,3 @@ def webhook(event: str, delivery: str, body: bytes, key: str) -> Message:
     }
     encoded = tuple((name, text.encode()) for name, text in headers.items())
     return Message(key.encode(), body, encoded)
-
-
-def of_project(load: Load, project: str) -> Load:
-    """The same events about another project's issues."""
-    return replace(load, project=project)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -10,6 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.brokers import eventually
 
 BRIDGE = (sys.executable, "-c", "from bridge.cli import main; main()")
 CRASHING = (sys.executable, str(Path(__file__).with_name("crashing.py")))
@@ -67,9 +68,7 @@ class Process:
 
     async def ended(self, seconds: float) -> int:
         """The exit code, once it has ended. Raises TimeoutError."""
-        async with asyncio.timeout(seconds):
-            while self.is_running:
-                await asyncio.sleep(0.02)
+        await eventually(lambda: not self.is_running, seconds)
         return self.ends[-1]
 
     @property

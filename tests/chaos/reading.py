@@ -27,7 +27,10 @@ _REASONS = "SELECT reason, count(*) FROM journal WHERE reason IS NOT NULL GROUP 
 class Tables(Protocol):
     """Where the ledger's tables stand; `ask` gives the rows of a SELECT."""
 
-    url: str
+    @property
+    def url(self) -> str:
+        """As the worker is told."""
+        ...
 
     def ask(self, select: str) -> list[tuple[Any, ...]]:
         """The rows that the statement finds."""
@@ -57,11 +60,16 @@ class SqliteTables:
 class PostgresqlTables:
     """A ledger in a PostgreSQL, asked by the server's own client."""
 
-    url: str
+    uri: str
+
+    @property
+    def url(self) -> str:
+        """As the worker is told."""
+        return self.uri
 
     def ask(self, select: str) -> list[tuple[Any, ...]]:
         """The rows that the statement finds, all columns as texts."""
-        return [tuple(line.split("|")) for line in psql(self.url, select).splitlines()]
+        return [tuple(line.split("|")) for line in psql(self.uri, select).splitlines()]
 
 
 def positions(tables: Tables) -> dict[tuple[str, int], int]:

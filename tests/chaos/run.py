@@ -6,6 +6,7 @@ Examples:
     python tests/chaos/run.py                       # all rows; writes docs/faults.md
 """
 
+# ruff: noqa: T201 - it is a command
 from __future__ import annotations
 
 import argparse
@@ -18,15 +19,16 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.brokers import KafkaProcess, Missing
-from tests.chaos import process_faults
+from tests.chaos import jira_faults, process_faults
 from tests.chaos.faults import Fault, Result, perform
 from tests.chaos.report import line, table, write
 
-ALL: Sequence[Fault] = [*process_faults.FAULTS]
+ALL: Sequence[Fault] = [*process_faults.FAULTS, *jira_faults.FAULTS]
 
 
 def chosen(words: Sequence[str]) -> list[Fault]:
@@ -46,7 +48,7 @@ class Brokers:
         self._stack = ExitStack()
         self._shared: KafkaProcess | None = None
 
-    def __enter__(self) -> Brokers:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import sqlite3
 from collections import Counter
@@ -24,11 +25,14 @@ from bridge.observe.health import Health
 from tests.brokers import create_topic, eventually, free_port, postgres
 from tests.chaos import reading
 from tests.chaos.checker import Evidence
+from tests.chaos.front import Front, front
 from tests.chaos.load import Load, Message
 from tests.chaos.processes import BRIDGE, CRASHING, Process
 from tests.chaos.toxiproxy import Toxiproxy, toxiproxy
 
-AUTH = ("demo@example.com", "demo")
+TOKEN = "demo"
+USERS = {"first": "demo@example.com", "second": "second@example.com"}
+"""Who asks each site's Jira."""
 PROJECTS = {"first": "DEMO", "second": "OPS"}
 """The sites, all of one simulator, each with a project of its own."""
 GROUP = "chaos"
@@ -41,16 +45,16 @@ KILLED = -9
 class Setting:
     """What a fault wants on its stage. `rate` is in events a second, `events` the fewest of a run.
 
-    `proxied`: Toxiproxy stands before Jira. `topic` are the topic's settings, `worker` and
-    `kafka` sections of the workers' configuration, `environ` their environment, `before` a
-    command before theirs. `is_quiet_in` is how long it may take, in seconds, until all is done.
+    `way` is what stands before Jira: nothing, Toxiproxy, or a front that answers. `topic` are the
+    topic's settings, `worker` and `kafka` sections of the workers' configuration, `environ` their
+    environment, `before` a command before theirs. `is_quiet_in` is how long it may take, in seconds, until all is done.
     """
 
     ledger: Literal["sqlite", "postgresql"] = "sqlite"
     workers: int = 1
     partitions: int = 4
     sites: int = 1
-    proxied: bool = False
+    way: Literal["", "toxiproxy", "front"] = ""
     rate: float = 150.0
     events: int = 600
     knobs: Mapping[str, Any] = field(default_factory=dict)
@@ -70,7 +74,8 @@ class Simulator:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         projects = [word for project in PROJECTS.values() for word in ("--project", project)]
-        command = [*BRIDGE, "simulator", "--port", str(port), "--seed", str(seed), *projects]
+        users = [word for user in USERS.values() for word in ("--user", f"{user}:{TOKEN}")]
+        command = [*BRIDGE, "simulator", "--port", str(port), "--seed", str(seed), *projects, *users]
         self.process = Process(command, folder / "simulator.log")
         self._session = session
 
@@ -116,7 +121,7 @@ class Stage:
     def __init__(self, seed: int, folder: Path, cluster: Cluster, setting: Setting) -> None:
         self.seed, self.folder, self.cluster, self.setting = seed, folder, cluster, setting
         self.chance = random.Random(seed)
-        self.load = Load(seed, datetime.now(UTC))
+        self.load = Load(seed, datetime.now(UTC), projects=tuple(PROJECTS.values())[: setting.sites])
         self.hits = 0
         self.notes: dict[str, int] = {}
         self.published = 0
@@ -132,17 +137,23 @@ class Stage:
         self.session: aiohttp.ClientSession
         self.jira: Simulator
         self.tables: reading.Tables
-        self.proxy: Toxiproxy | None = None
+        self.proxy: Toxiproxy
+        self.front: Front
+        self.url = ""
+        self.excuses_refused = True
         self.publish: Producer
 
     # --- workers -----------------------------------------------------------------------------
 
     def write_configuration(self) -> Path:
         """The workers' configuration, from what the stage has."""
-        url = self.proxy.url if self.proxy else self.jira.url
-        auth = {"basic": {"email": AUTH[0], "token": "env:CHAOS_TOKEN"}}
         sites = {
-            name: {"url": url, "auth": auth, "projects": [project], "limit": self.setting.limit}
+            name: {
+                "url": self.url,
+                "auth": {"basic": {"email": USERS[name], "token": "env:CHAOS_TOKEN"}},
+                "projects": [project],
+                "limit": self.setting.limit,
+            }
             for name, project in list(PROJECTS.items())[: self.setting.sites]
         }
         kafka = {
@@ -151,6 +162,7 @@ class Stage:
             "dead_letter_topic": self.dead_letters,
             "group": self.group,
             "partitions": self.setting.partitions,
+            "session_seconds": 3,  # a member that was killed is missed after so long
             **self.setting.kafka,
         }
         configuration = {
@@ -169,7 +181,7 @@ class Stage:
     def new_worker(self) -> Process:
         """One more worker, started."""
         command = [*self.setting.before, *BRIDGE, "worker", "--config", str(self.write_configuration())]
-        environ = {"CHAOS_TOKEN": AUTH[1], **self.setting.environ}
+        environ = {"CHAOS_TOKEN": TOKEN, **self.setting.environ}
         worker = Process(command, self.folder / f"worker-{len(self.workers)}.log", environ)
         self.workers.append(worker)
         self._start(worker)
@@ -237,6 +249,34 @@ class Stage:
 
         await eventually(reached, seconds)
 
+    def reasons(self, *names: str) -> int:
+        """How often the journal gives one of these reasons."""
+        with suppress(sqlite3.OperationalError):  # opened while it is made
+            found = reading.reasons(self.tables)
+            return sum(found[name] for name in names)
+        return 0
+
+    async def struck(self, counted: Callable[[], Awaitable[int]], least: int, seconds: float = 120.0) -> None:
+        """Return once so many more injections have struck, and add them to the hits."""
+        before = await counted()
+
+        async def enough() -> bool:
+            await asyncio.sleep(0.1)
+            return await counted() - before >= least
+
+        await eventually(enough, seconds)
+        self.hits += await counted() - before
+
+    async def command(self, *arguments: str) -> str:
+        """What one of the bridge's own commands prints, with the stage's configuration."""
+        words = [*BRIDGE, *arguments, "--config", str(self.write_configuration())]
+        environ = {**os.environ, "CHAOS_TOKEN": TOKEN}
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*words, env=environ, stdout=pipe, stderr=pipe)
+        said, complained = await process.communicate()
+        assert process.returncode == 0, f"{' '.join(arguments)}: {complained.decode()[-300:]}"
+        return said.decode()
+
     # --- the end -----------------------------------------------------------------------------
 
     async def quiet(self) -> None:
@@ -276,6 +316,7 @@ class Stage:
             journal=reading.journal(self.tables) if with_journal else None,
             positions=reading.positions(self.tables),
             committed=await reading.committed(self.cluster, self.group),
+            is_excused=self.excuses_refused,
             moved=self.moved,
             gone=frozenset(self.gone),
         )
@@ -301,8 +342,7 @@ async def staged(
         stage.group = f"{GROUP}-{stage.topic}"
         await eventually(stage.jira.answers)
         await stage.jira.turn(**setting.knobs)
-        if setting.proxied:
-            stage.proxy = await stack.enter_async_context(toxiproxy(stage.jira.url, folder, stage.session))
+        await _lay_way(stack, stage)
         stage.tables = _tables(stack, setting, folder)
         stage.publish = await stack.enter_async_context(
             Producer(cluster, observe=_unheard, health=Health(lambda: 0.0), patience=5.0)
@@ -313,6 +353,16 @@ async def staged(
         tending = asyncio.create_task(stage.tend())
         stack.callback(tending.cancel)
         yield stage
+
+
+async def _lay_way(stack: AsyncExitStack, stage: Stage) -> None:
+    stage.url = stage.jira.url
+    if stage.setting.way == "toxiproxy":
+        stage.proxy = await stack.enter_async_context(toxiproxy(stage.url, stage.folder, stage.session))
+        stage.url = stage.proxy.url
+    elif stage.setting.way == "front":
+        stage.front = await stack.enter_async_context(front(stage.url, stage.session))
+        stage.url = stage.front.url
 
 
 def _tables(stack: AsyncExitStack, setting: Setting, folder: Path) -> reading.Tables:

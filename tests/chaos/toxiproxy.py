@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,9 @@ class Toxiproxy:
             return await answer.json() if answer.status != 204 else None
 
     @asynccontextmanager
-    async def spoilt(self, kind: str, stream: str, **attributes: int) -> AsyncIterator[None]:
+    async def spoilt(self, kind: str, stream: str, attributes: Mapping[str, int]) -> AsyncIterator[None]:
         """All connections are spoilt in this way, in one direction, `upstream` or `downstream`."""
-        toxic = {"name": kind, "type": kind, "stream": stream, "attributes": attributes}
+        toxic = {"name": kind, "type": kind, "stream": stream, "attributes": dict(attributes)}
         await self.ask("POST", "/proxies/jira/toxics", toxic)
         try:
             yield
