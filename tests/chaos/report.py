@@ -12,12 +12,12 @@ _HEAD = """\
 # Faults
 
 What the bridge was put through, and what came of it. `make chaos` writes this page: real Kafka {kafka}, a
-simulated Jira in a process of its own, workers as processes, and events that go on while a fault is injected:
-links whose contents return, pull requests that name other issues from version to version, duplicates,
-disorder. Once all is quiet, a checker that knows nothing of the bridge's code reads the topic, the dead letters, Jira's
-history and links, the journal and the offsets, and says what was *lost, doubled, regressed, phantom,
-needless* or *committed past*. A row passes with none of these, and when its injections have hit. Seed {seed}; `--seed`
-repeats a run's events and chance.
+simulated Jira in a process of its own, workers as processes, and events that go on while a fault is
+injected: links whose contents return, pull requests that name other issues from version to version,
+duplicates, disorder. Once all is quiet, a checker that knows nothing of the bridge's code reads the topic,
+the dead letters, Jira's history and links, the journal and the offsets, and says what was *lost, doubled,
+regressed, phantom, needless* or *committed past*. A row passes with none of these, and when its injections
+have hit. Seed {seed}; `--seed` repeats a run's events and chance.
 
 """
 _COLUMNS = ("fault", "how it is injected", "hits", "checked besides", "figures", "result")

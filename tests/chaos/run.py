@@ -1,9 +1,9 @@
 """Puts the faults on, one after another, and writes what came of them to docs/faults.md.
 
 Examples:
-    python tests/chaos/run.py --list
-    python tests/chaos/run.py --only 'crash after call' --seed 7
-    python tests/chaos/run.py                       # all rows; writes docs/faults.md
+    python -m tests.chaos.run --list
+    python -m tests.chaos.run --only 'crash after call' --seed 7
+    python -m tests.chaos.run                       # all rows; writes docs/faults.md
 """
 
 # ruff: noqa: T201 - it is a command
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import shutil
 import sys
@@ -21,14 +22,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from tests.brokers import KafkaProcess, Missing
-from tests.chaos import jira_faults, process_faults
+from tests.brokers import KafkaCluster, KafkaProcess, Missing
+from tests.chaos import event_faults, jira_faults, kafka_faults, ledger_faults, process_faults
 from tests.chaos.faults import Fault, Result, perform
 from tests.chaos.report import line, table, write
 
-ALL: Sequence[Fault] = [*process_faults.FAULTS, *jira_faults.FAULTS]
+ALL: Sequence[Fault] = [
+    *process_faults.FAULTS,
+    *kafka_faults.FAULTS,
+    *jira_faults.FAULTS,
+    *ledger_faults.FAULTS,
+    *event_faults.FAULTS,
+]
 
 
 def chosen(words: Sequence[str]) -> list[Fault]:
@@ -54,18 +59,20 @@ class Brokers:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def of(self, fault: Fault, stack: ExitStack) -> KafkaProcess:
+    def of(self, fault: Fault, stack: ExitStack) -> KafkaProcess | KafkaCluster:
         """The row's Kafka; one of its own ends with `stack`."""
+        if fault.brokers > 1:
+            return stack.enter_context(KafkaCluster(self._new(fault.name), fault.brokers))
         if fault.brokers:
-            return stack.enter_context(self._new(fault.name.replace(" ", "-")))
+            return stack.enter_context(KafkaProcess(self._new(fault.name)))
         if self._shared is None:
-            self._shared = self._stack.enter_context(self._new("shared"))
+            self._shared = self._stack.enter_context(KafkaProcess(self._new("shared")))
         return self._shared
 
-    def _new(self, name: str) -> KafkaProcess:
-        folder = self._folder / f"kafka-{name}"
+    def _new(self, name: str) -> Path:
+        folder = self._folder / f"kafka-{name.replace(' ', '-')}"
         folder.mkdir()
-        return KafkaProcess(folder)
+        return folder
 
 
 def run(faults: Sequence[Fault], seed: int, folder: Path) -> tuple[list[Result], dict[str, str]]:
@@ -119,6 +126,7 @@ def main() -> int:
     seed = random.randrange(10**6) if asked.seed is None else asked.seed
     folder = asked.keep or Path(tempfile.mkdtemp(prefix="chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers that are away are what this is about
     print(f"seed {seed}, logs of what fails in {folder}")
     began = time.monotonic()
     results, missing = run(faults, seed, folder)

@@ -7,10 +7,11 @@ import json
 import os
 import random
 import sqlite3
+import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -22,13 +23,14 @@ from bridge.errors import KafkaUnavailable, TopicUnfit
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.observe.health import Health
-from tests.brokers import create_topic, eventually, free_port, postgres
+from tests.brokers import KafkaCluster, Missing, create_topic, eventually, free_port, postgres
 from tests.chaos import reading
 from tests.chaos.checker import Evidence
 from tests.chaos.front import Front, front
 from tests.chaos.load import Load, Message
 from tests.chaos.processes import BRIDGE, CRASHING, Process
 from tests.chaos.toxiproxy import Toxiproxy, toxiproxy
+from tests.chaos.wishes import Record, wish_of
 
 TOKEN = "demo"
 USERS = {"first": "demo@example.com", "second": "second@example.com"}
@@ -47,7 +49,9 @@ class Setting:
 
     `way` is what stands before Jira: nothing, Toxiproxy, or a front that answers. `topic` are the
     topic's settings, `worker` and `kafka` sections of the workers' configuration, `environ` their
-    environment, `before` a command before theirs. `is_quiet_in` is how long it may take, in seconds, until all is done.
+    environment, `before` a command before theirs, `load` what is different about the events. `tmpfs`
+    is the size of a disk of its own for a SQLite ledger. `is_quiet_in` is how long it may take, in
+    seconds, until all is done.
     """
 
     ledger: Literal["sqlite", "postgresql"] = "sqlite"
@@ -63,6 +67,8 @@ class Setting:
     worker: Mapping[str, Any] = field(default_factory=dict)
     kafka: Mapping[str, Any] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
+    load: Mapping[str, Any] = field(default_factory=dict)
+    tmpfs: str = ""
     before: tuple[str, ...] = ()
     is_quiet_in: float = 180.0
 
@@ -121,7 +127,8 @@ class Stage:
     def __init__(self, seed: int, folder: Path, cluster: Cluster, setting: Setting) -> None:
         self.seed, self.folder, self.cluster, self.setting = seed, folder, cluster, setting
         self.chance = random.Random(seed)
-        self.load = Load(seed, datetime.now(UTC), projects=tuple(PROJECTS.values())[: setting.sites])
+        projects = tuple(PROJECTS.values())[: setting.sites]
+        self.load = Load(seed, datetime.now(UTC), projects=projects, **setting.load)
         self.hits = 0
         self.notes: dict[str, int] = {}
         self.published = 0
@@ -130,10 +137,14 @@ class Stage:
         self.held: set[int] = set()
         self.moved: dict[str, str] = {}
         self.gone: set[str] = set()
+        self.bad: dict[str, bytes | None] = {}
+        self.vanished: list[Record] = []
+        self._may_publish = asyncio.Event()
+        self._may_publish.set()
         self.group = GROUP
         self.crash: Callable[[], Mapping[str, str] | None] = lambda: None
         self.topic = self.dead_letters = ""
-        self.broker: Any = None
+        self.broker: object = None
         self.session: aiohttp.ClientSession
         self.jira: Simulator
         self.tables: reading.Tables
@@ -142,6 +153,11 @@ class Stage:
         self.url = ""
         self.excuses_refused = True
         self.publish: Producer
+
+    @property
+    def replicas(self) -> int:
+        """How many replicas topics have."""
+        return len(self.broker.brokers) if isinstance(self.broker, KafkaCluster) else 1
 
     # --- workers -----------------------------------------------------------------------------
 
@@ -162,6 +178,7 @@ class Stage:
             "dead_letter_topic": self.dead_letters,
             "group": self.group,
             "partitions": self.setting.partitions,
+            "replication": self.replicas,
             "session_seconds": 3,  # a member that was killed is missed after so long
             **self.setting.kafka,
         }
@@ -177,6 +194,11 @@ class Stage:
         path = self.folder / "bridge.yaml"
         path.write_text(json.dumps(configuration), "utf-8")
         return path
+
+    def reconfigure(self, **changes: Any) -> None:
+        """Have workers that start from now on be told otherwise."""
+        self.setting = replace(self.setting, **changes)
+        self.write_configuration()
 
     def new_worker(self) -> Process:
         """One more worker, started."""
@@ -219,6 +241,7 @@ class Stage:
             if self.injected.is_set() and self.published >= self.setting.events:
                 return
             began = asyncio.get_running_loop().time()
+            await self._may_publish.wait()
             burst = list(islice(messages, BURST))
             await asyncio.gather(*map(self.put, burst))
             self.published += len(burst)
@@ -234,6 +257,17 @@ class Stage:
                 await asyncio.sleep(0.2)
             else:
                 return
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Nothing is published meanwhile."""
+        self._may_publish.clear()
+        before = -1
+        while before != self.published:  # the burst under way ends
+            before = self.published
+            await asyncio.sleep(2 * BURST / self.setting.rate + 0.5)
+        yield
+        self._may_publish.set()
 
     async def flowed(self, events: int, seconds: float = 120.0) -> None:
         """Return once so many more events are published."""
@@ -281,15 +315,15 @@ class Stage:
 
     async def quiet(self) -> None:
         """Return once all is merged and every row is settled. Raises TimeoutError."""
+        left = {wish.event for record in await self.records() if (wish := wish_of(record))}
         ends = await self.topic_ends()
 
         async def is_quiet() -> bool:
             await asyncio.sleep(0.1)
             with suppress(sqlite3.OperationalError):  # opened while it is made
                 reached = reading.positions(self.tables)
-                return all(reached.get(key, 0) >= end for key, end in ends.items()) and not reading.pending(
-                    self.tables
-                )
+                if all(reached.get(key, 0) >= end for key, end in ends.items()):
+                    return not (reading.pending(self.tables) or left - reading.journal(self.tables))
             return False
 
         await eventually(is_quiet, self.setting.is_quiet_in)
@@ -297,19 +331,24 @@ class Stage:
     async def topic_ends(self) -> dict[tuple[str, int], int]:
         """The next offset of each partition that has records."""
         ends: dict[tuple[str, int], int] = {}
-        for record in await reading.records(self.cluster, [self.topic]):
+        for record in await self.records():
             key = record.place[:2]
             ends[key] = max(ends.get(key, 0), record.place.offset + 1)
         return ends
 
+    async def records(self) -> list[Record]:
+        """All that stands in the topic now."""
+        return await reading.records(self.cluster, [self.topic])
+
     async def evidence(self, *, with_journal: bool = True) -> Evidence:
         """What the run has left."""
-        letters: list[Any] = []
+        letters: list[Record] = []
+        records = {(each.place, each.timestamp): each for each in (*self.vanished, *await self.records())}
         with suppress(TopicUnfit):  # nothing was ever rejected
             letters = await reading.records(self.cluster, [self.dead_letters])
         state = await self.jira.ask("GET", "")
         return Evidence(
-            records=await reading.records(self.cluster, [self.topic]),
+            records=list(records.values()),
             letters=letters,
             history=(await self.jira.ask("GET", "/history"))["history"],
             links=state["links"],
@@ -337,7 +376,7 @@ async def staged(
         stage.jira = Simulator(folder, stage.session, seed)
         stack.callback(stage.jira.process.kill)
         stage.jira.process.start()
-        stage.topic = await create_topic(cluster, setting.partitions, **setting.topic)
+        stage.topic = await create_topic(cluster, setting.partitions, stage.replicas, **setting.topic)
         stage.dead_letters = f"{stage.topic}.dead"
         stage.group = f"{GROUP}-{stage.topic}"
         await eventually(stage.jira.answers)
@@ -345,7 +384,13 @@ async def staged(
         await _lay_way(stack, stage)
         stage.tables = _tables(stack, setting, folder)
         stage.publish = await stack.enter_async_context(
-            Producer(cluster, observe=_unheard, health=Health(lambda: 0.0), patience=5.0)
+            Producer(
+                cluster,
+                observe=_unheard,
+                health=Health(lambda: 0.0),
+                max_record_bytes=12_000_000,
+                patience=5.0,
+            )
         )
         stack.callback(lambda: [worker.kill() for worker in stage.workers])
         for _ in range(setting.workers):
@@ -366,9 +411,17 @@ async def _lay_way(stack: AsyncExitStack, stage: Stage) -> None:
 
 
 def _tables(stack: AsyncExitStack, setting: Setting, folder: Path) -> reading.Tables:
-    if setting.ledger == "sqlite":
-        return reading.SqliteTables(folder / "ledger.sqlite")
-    return reading.PostgresqlTables(stack.enter_context(postgres(folder / "postgres")))
+    if setting.ledger == "postgresql":
+        return reading.PostgresqlTables(stack.enter_context(postgres(folder / "postgres")))
+    if setting.tmpfs:
+        folder = folder / "disk"
+        folder.mkdir()
+        options = f"size={setting.tmpfs}"
+        mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        if subprocess.run(mount, check=False, capture_output=True).returncode:
+            raise Missing("no tmpfs: this user may not mount one")
+        stack.callback(subprocess.run, ["umount", "--lazy", str(folder)], check=True)
+    return reading.SqliteTables(folder / "ledger.sqlite")
 
 
 def _unheard(_state: str, /, **_fields: object) -> None:
