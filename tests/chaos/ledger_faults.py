@@ -79,7 +79,50 @@ async def damage(stage: Stage) -> None:
     await stage.flowed(200)
 
 
+async def break_off(stage: Stage, times: int, seconds: float) -> None:
+    """The database crashes while workers are on it, and is back after so long."""
+    for _ in range(times):
+        await stage.asked(60)
+        before = _away(stage)
+        await asyncio.to_thread(stage.database.kill)
+        await eventually(lambda: _away(stage) > before, 60)
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(stage.database.start)
+        stage.hits += 1
+        await stage.asked(20, 180)
+
+
+async def silence(stage: Stage, seconds: float) -> None:
+    """The database keeps its connections and answers nothing."""
+    await stage.asked(60)
+    with stage.database.frozen():
+        await asyncio.sleep(seconds)
+    stage.hits += 1
+    await stage.asked(20, 180)
+
+
+def _away(stage: Stage) -> int:
+    return sum(worker.said.count('"ledger_unavailable"') for worker in stage.workers)
+
+
+SEVERAL = Setting(ledger="postgresql", workers=2, sites=2, rate=60, is_quiet_in=240)
 FAULTS = [
+    Fault(
+        "PostgreSQL killed",
+        "ledger",
+        "its processes are ended at once and started 5 s later, 3 times; two workers",
+        partial(break_off, times=3, seconds=5),
+        SEVERAL,
+        least=3,
+        checks="the workers wait and say `ledger_unavailable`",
+    ),
+    Fault(
+        "PostgreSQL silent",
+        "ledger",
+        "SIGSTOP of its processes, on again after 40 s; two workers",
+        partial(silence, seconds=40),
+        SEVERAL,
+    ),
     Fault(
         "SQLite locked",
         "ledger",

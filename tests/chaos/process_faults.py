@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from dataclasses import replace
 from functools import partial
 
 from tests.brokers import eventually
@@ -96,6 +97,115 @@ async def burst(stage: Stage, events: int) -> None:
     stage.notes["peak_mb"] = peak // 1024
 
 
+async def kill_any(stage: Stage, kills: int) -> None:
+    """SIGKILL of one of several workers, drawn by lot, at a random moment while they write."""
+    for _ in range(kills):
+        await stage.asked(1)
+        await asyncio.sleep(stage.chance.uniform(0, 1.5))
+        stage.hits += stage.chance.choice(stage.workers).kill()
+
+
+async def crash_one(stage: Stage, point: str, deaths: int) -> None:
+    """Of several workers, each that starts kills itself at the point."""
+    most = PASSINGS[point.split()[1]]
+    stage.crash = lambda: {"CRASH_POINT": point, "CRASH_AFTER": str(stage.chance.randint(1, most))}
+    await stage.asked(10)
+    for worker in stage.workers:
+        worker.kill()
+    before = len(stage.ends)
+    await eventually(lambda: len(stage.ends) - before >= deaths, 60 + 20 * deaths)
+    stage.hits = len(stage.ends) - before
+    stage.crash = lambda: None
+    for worker in stage.workers:
+        worker.kill()
+
+
+async def thaw(stage: Stage, seconds: float, times: int) -> None:
+    """The worker that writes a site is frozen until another has taken it over, then goes on."""
+    for _ in range(times):
+        await stage.asked(20)
+        owner = next(worker for worker in stage.workers if worker.writes)
+        taken = _taken(stage)
+        owner.send(signal.SIGSTOP)
+        await eventually(lambda: _taken(stage) > taken, 60)
+        await asyncio.sleep(seconds)
+        owner.send(signal.SIGCONT)
+        await stage.asked(20)
+        stage.hits += 1
+        await eventually(lambda: owner.said.count('"lease_lost"') > 0, 30)
+
+
+async def roll(stage: Stage, times: int) -> None:
+    """One worker after another is told to end, and started again."""
+    for number in range(times):
+        worker = stage.workers[number % len(stage.workers)]
+        await stage.asked(20)
+        code = await worker.stop()
+        assert code == 0, f"SIGTERM ended it with {code}"
+        stage.hits += 1
+
+
+async def dethrone(stage: Stage, times: int) -> None:
+    """The worker that has the only partition is killed."""
+    for _ in range(times):
+        await stage.flowed(100)
+        await eventually(lambda: any(worker.reads for worker in stage.workers), 60)
+        for worker in [worker for worker in stage.workers if worker.reads]:
+            stage.hits += worker.kill()
+
+
+def _taken(stage: Stage) -> int:
+    return sum(worker.said.count('"lease_taken"') for worker in stage.workers)
+
+
+SEVERAL = Setting(ledger="postgresql", workers=2, sites=2, knobs={"latency": 0.02}, rate=80, is_quiet_in=240)
+ON_POSTGRESQL = [
+    *(
+        Fault(
+            f"two workers crash {point}",
+            "processes",
+            "on PostgreSQL, each worker kills itself (SIGKILL) at the point, each life after another number",
+            partial(crash_one, point=point, deaths=8),
+            SEVERAL,
+            least=8,
+        )
+        for point in POINTS
+    ),
+    Fault(
+        "one of three workers killed",
+        "processes",
+        "on PostgreSQL, SIGKILL of one of three at moments drawn by lot, 40 times",
+        partial(kill_any, kills=40),
+        replace(SEVERAL, workers=3, rate=60),
+        least=40,
+    ),
+    Fault(
+        "zombies",
+        "processes",
+        "on PostgreSQL, SIGSTOP of who writes a site until another has taken it, SIGCONT 5 s later, twice",
+        partial(thaw, seconds=5, times=2),
+        SEVERAL,
+        least=2,
+        checks="it says `lease_lost` and stores nothing",
+    ),
+    Fault(
+        "workers come and go",
+        "processes",
+        "on PostgreSQL, SIGTERM of one of three workers while events flow, 10 times",
+        partial(roll, times=10),
+        replace(SEVERAL, workers=3, rate=60),
+        least=10,
+        checks="exit code 0",
+    ),
+    Fault(
+        "more workers than partitions",
+        "processes",
+        "on PostgreSQL, three workers on one partition; who has it is killed, 3 times",
+        partial(dethrone, times=3),
+        replace(SEVERAL, workers=3, partitions=1, rate=60),
+        least=3,
+    ),
+]
 FAULTS = [
     *(
         Fault(
@@ -152,4 +262,5 @@ FAULTS = [
         checks="no worker died; peak of resident memory",
         ends=frozenset({0, -signal.SIGKILL}),
     ),
+    *ON_POSTGRESQL,
 ]

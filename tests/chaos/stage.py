@@ -23,7 +23,7 @@ from bridge.errors import KafkaUnavailable, TopicUnfit
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.observe.health import Health
-from tests.brokers import KafkaCluster, Missing, create_topic, eventually, free_port, postgres
+from tests.brokers import KafkaCluster, Missing, PostgresProcess, create_topic, eventually, free_port
 from tests.chaos import reading
 from tests.chaos.checker import Evidence
 from tests.chaos.front import Front, front
@@ -148,6 +148,7 @@ class Stage:
         self.session: aiohttp.ClientSession
         self.jira: Simulator
         self.tables: reading.Tables
+        self.database: PostgresProcess
         self.proxy: Toxiproxy
         self.front: Front
         self.url = ""
@@ -285,7 +286,7 @@ class Stage:
 
     def reasons(self, *names: str) -> int:
         """How often the journal gives one of these reasons."""
-        with suppress(sqlite3.OperationalError):  # opened while it is made
+        with suppress(sqlite3.OperationalError, subprocess.CalledProcessError):  # away, or being made
             found = reading.reasons(self.tables)
             return sum(found[name] for name in names)
         return 0
@@ -320,7 +321,7 @@ class Stage:
 
         async def is_quiet() -> bool:
             await asyncio.sleep(0.1)
-            with suppress(sqlite3.OperationalError):  # opened while it is made
+            with suppress(sqlite3.OperationalError, subprocess.CalledProcessError):  # away, or being made
                 reached = reading.positions(self.tables)
                 if all(reached.get(key, 0) >= end for key, end in ends.items()):
                     return not (reading.pending(self.tables) or left - reading.journal(self.tables))
@@ -382,7 +383,7 @@ async def staged(
         await eventually(stage.jira.answers)
         await stage.jira.turn(**setting.knobs)
         await _lay_way(stack, stage)
-        stage.tables = _tables(stack, setting, folder)
+        stage.tables = _tables(stack, stage)
         stage.publish = await stack.enter_async_context(
             Producer(
                 cluster,
@@ -392,6 +393,8 @@ async def staged(
                 patience=5.0,
             )
         )
+        if setting.ledger == "postgresql":
+            await stage.command("ledger", "migrate")
         stack.callback(lambda: [worker.kill() for worker in stage.workers])
         for _ in range(setting.workers):
             stage.new_worker()
@@ -410,9 +413,11 @@ async def _lay_way(stack: AsyncExitStack, stage: Stage) -> None:
         stage.url = stage.front.url
 
 
-def _tables(stack: AsyncExitStack, setting: Setting, folder: Path) -> reading.Tables:
+def _tables(stack: AsyncExitStack, stage: Stage) -> reading.Tables:
+    setting, folder = stage.setting, stage.folder
     if setting.ledger == "postgresql":
-        return reading.PostgresqlTables(stack.enter_context(postgres(folder / "postgres")))
+        stage.database = stack.enter_context(PostgresProcess(folder / "postgres"))
+        return reading.PostgresqlTables(stage.database.uri)
     if setting.tmpfs:
         folder = folder / "disk"
         folder.mkdir()
