@@ -188,7 +188,7 @@ async def backlog(running: Serving) -> bool:
         aiohttp.ClientSession() as session,
         session.get(f"{running.address('worker')}/metrics") as answer,
     ):
-        return "jira_bridge_backlog_rows 1.0" in await answer.text()
+        return 'jira_bridge_backlog_rows{site="main"} 1.0' in await answer.text()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
