@@ -34,7 +34,7 @@ from bridge.kafka.consumer import Consumer
 from bridge.kafka.dead_letters import refused
 from bridge.kafka.envelope import HEADERS_ALLOWANCE
 from bridge.kafka.topics import Topic, ensure_topics
-from bridge.ledger.sqlite import SqliteLedger
+from bridge.ledger import open_ledger
 from bridge.mapping import mapper as mapped
 from bridge.mapping.builtin import builtin_mappings
 from bridge.mapping.rules import RuleMapping, parse_mapping
@@ -45,7 +45,7 @@ from bridge.observe.metrics import Metrics
 from bridge.observe.server import probes
 from bridge.observe.states import tee
 from bridge.pipeline import Pipeline
-from bridge.ports import Observe, Publish
+from bridge.ports import Ledger, Observe, Publish
 from bridge.settings import Settings, Site, read_text
 from bridge.shadow import Shadow
 from bridge.sources.base import load_sources
@@ -160,7 +160,7 @@ class Service:
 
     async def _worker(self, stack: AsyncExitStack, publish: Publish) -> Job:
         settings = self.settings
-        ledger = SqliteLedger(settings.ledger.path)
+        ledger = open_ledger(settings.ledger.url, settings.ledger.secret)
         stack.push_async_callback(ledger.close)
         sites = {name: await stack.enter_async_context(client) for name, client in jiras(settings).items()}
         stopping = asyncio.Event()
@@ -181,7 +181,7 @@ class Service:
 
         return job
 
-    def _writer(self, ledger: SqliteLedger, sites: Mapping[str, JiraClient], bury: Bury) -> Writer | Shadow:
+    def _writer(self, ledger: Ledger, sites: Mapping[str, JiraClient], bury: Bury) -> Writer | Shadow:
         if self.settings.worker.shadow:
             return Shadow(ledger, self._tell)
         return Writer(
@@ -194,7 +194,7 @@ class Service:
             jitter=lambda: random.uniform(0.7, 1.3),  # noqa: S311 - spreads retries, guards nothing
         )
 
-    def _consumer(self, ledger: SqliteLedger, writer: Writer | Shadow, publish: Publish) -> Consumer:
+    def _consumer(self, ledger: Ledger, writer: Writer | Shadow, publish: Publish) -> Consumer:
         kafka = self.settings.kafka
         intake = Intake(
             judge=pipeline(self.settings),
@@ -236,7 +236,7 @@ class Service:
 
         return bury
 
-    async def _prune(self, ledger: SqliteLedger, stop: asyncio.Event) -> None:
+    async def _prune(self, ledger: Ledger, stop: asyncio.Event) -> None:
         """Drop what is too old to matter, now and then."""
         days = self.settings.ledger
         while not stop.is_set():

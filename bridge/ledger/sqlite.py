@@ -11,9 +11,9 @@ import fcntl
 import os
 import socket
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -344,20 +344,6 @@ class SqliteTables:
         self._db.executemany("INSERT OR REPLACE INTO moves VALUES (?, ?, ?)", moves)
 
 
-def read_journal(path: Path, event: str) -> tuple[list[Entry], list[Row]]:
-    """The journal of one event, and the rows that wait for its wish, beside a worker that may be writing.
-
-    Raises UsageError, LedgerUnavailable and LedgerCorrupt.
-    """
-    if not path.is_file():
-        raise UsageError(f"{path}: there is no such ledger; name the worker's with --ledger or --config")
-    with _told(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        entries = [read_entry(columns) for columns in db.execute(_SELECT_JOURNAL, (event, event))]
-        events = {entry.event for entry in entries}
-        rows = [read_row(columns) for each in events for columns in db.execute(_SELECT_WAITING, (each,))]
-    return entries, rows
-
-
 class SqliteLedger:
     """`bridge.ports.Ledger` on a file: the transactions run in order on one thread.
 
@@ -457,6 +443,48 @@ class SqliteLedger:
     async def _run(self, transaction: Callable[..., T], *args: Any) -> T:  # noqa: ANN401 - passed on
         with _told(self._path):
             return await asyncio.get_running_loop().run_in_executor(self._thread, transaction, *args)
+
+
+def open_ledger(url: str, _password: str | None = None) -> SqliteLedger:
+    """The ledger at this URL, for this process alone. Raises as `SqliteLedger` does."""
+    return SqliteLedger(_path(url))
+
+
+class SqliteReader:
+    """The ledger for one who only looks, beside a worker that may be writing: WAL allows it."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError where there is no ledger, and LedgerUnavailable."""
+        if not path.is_file():
+            raise UsageError(f"{path}: there is no such ledger; name the worker's with --ledger or --config")
+        self._path = path
+        with _told(path):
+            self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    async def explain(self, event: str) -> list[Entry]:
+        """See `bridge.ports.Ledger`."""
+        with _told(self._path):
+            return [read_entry(columns) for columns in self._db.execute(_SELECT_JOURNAL, (event, event))]
+
+    async def waiting(self, event: str) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        with _told(self._path):
+            return [read_row(columns) for columns in self._db.execute(_SELECT_WAITING, (event,))]
+
+
+@asynccontextmanager
+async def open_reader(url: str, _password: str | None = None) -> AsyncIterator[SqliteReader]:
+    """The ledger at this URL, for one who only looks. Raises UsageError and LedgerUnavailable."""
+    with closing(SqliteReader(_path(url))) as reader:
+        yield reader
+
+
+def _path(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
 
 
 def _lock(path: Path) -> int:
