@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.errors import Unmappable
 from bridge.kafka.dead_letters import dead_letter
-from bridge.model import Position, Record, Row
-from bridge.ports import Judge, Ledger, Observe, Publish
+from bridge.model import Position, Record
+from bridge.ports import Judge, Ledger, Merged, Observe, Publish
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
     """What a consumer does with each batch.
 
-    `offer` is handed the rows that then want a call; `clock` gives seconds since the epoch;
-    `max_bytes` is what the dead-letter topic takes.
+    `held` tells of the sites, with their leases' fences, whose rows are claimed with the merge, and
+    `offer` is handed what the merge came to; `clock` gives seconds since the epoch; `max_bytes` is
+    what the dead-letter topic takes.
     """
 
     judge: Judge
@@ -31,19 +32,23 @@ class Intake:
     publish: Publish
     dead_letter_topic: str
     max_bytes: int
-    offer: Callable[[Iterable[Row]], None]
+    held: Callable[[], Mapping[str, int]]
+    offer: Callable[[Merged], None]
     observe: Observe
     clock: Callable[[], float]
 
     async def __call__(self, records: Sequence[Record], read: Sequence[tuple[Position, Position]]) -> None:
-        """Merge one batch. Raises PositionMoved and KafkaUnavailable, with nothing merged."""
+        """Merge one batch. Raises PositionMoved and KafkaUnavailable, with nothing merged.
+
+        After LedgerUnavailable it may be merged; the ledger's positions tell.
+        """
         began = time.perf_counter()
         items = [self.judge(record) for record in records]
         judged = zip(records, items, strict=True)
         rejected = [(record, item.event, item.error) for record, item in judged if item.error]
         await asyncio.gather(*(self._bury(*each) for each in rejected))
-        merged = await self.ledger.merge(items, self.group, read, self.clock())
-        self.offer(merged.pending)
+        merged = await self.ledger.merge(items, self.group, read, self.clock(), self.held())
+        self.offer(merged)
         seconds = time.perf_counter() - began
         self.observe("batch_merged", seconds=seconds, records=len(records), pending=len(merged.pending))
         for item, outcome in zip(items, merged.outcomes, strict=True):

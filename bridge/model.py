@@ -255,6 +255,17 @@ class Action(StrEnum):
     SET = "set"
 
 
+class Known(StrEnum):
+    """What the ledger knows of one link in Jira."""
+
+    UNSEEN = "unseen"  # never asked, never written
+    ABSENT = "absent"  # Jira has no such link
+    PRESENT = "present"  # Jira has it, with the digest and id in the row
+    UNSURE = "unsure"  # a request left and its answer is not in the ledger
+    TANGLED = "tangled"  # the same, under both keys of a moved issue: no answer tells which was last
+    MISSING = "missing"  # Jira answered 404 to the link's address: the link or the issue is gone
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What one event asks of one subject.
@@ -262,6 +273,7 @@ class Change:
     `upsert` and `delete` touch the one issue that they name; `set` names all the issues that
     the subject belongs to, possibly none. `event` is the id by which it is remembered and
     explained (`source` + `id`). `adopts`: a link that somebody else made may be taken over.
+    `known` is what a row knows of Jira that the change makes.
     """
 
     action: Action
@@ -271,6 +283,7 @@ class Change:
     version: Version
     event: str
     adopts: bool = False
+    known: Known = Known.UNSEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,17 +301,6 @@ class Wanted:
 
 
 # --- what is known -------------------------------------------------------------------------
-
-
-class Known(StrEnum):
-    """What the ledger knows of one link in Jira."""
-
-    UNSEEN = "unseen"  # never asked, never written
-    ABSENT = "absent"  # Jira has no such link
-    PRESENT = "present"  # Jira has it, with the digest and id in the row
-    UNSURE = "unsure"  # a request left and its answer is not in the ledger
-    TANGLED = "tangled"  # the same, under both keys of a moved issue: no answer tells which was last
-    MISSING = "missing"  # Jira answered 404 to the link's address: the link or the issue is gone
 
 
 class Phase(StrEnum):

@@ -267,9 +267,9 @@ class Ledger(Protocol):
     ) -> Turn:
         """Take in answers, mark the rows that are about to be called as unsure, and claim others.
 
-        `starting` has the kind of the call that was reserved for each; see `Batch.start`. At most
-        `room` rows that want a call and that nobody claimed under this lease are claimed. Raises
-        LeaseLost, with nothing stored.
+        `starting` has the kind of the call that was reserved for each; see `Batch.start`. Of at most
+        `room` subjects all rows are claimed that want a call and were not claimed under this lease.
+        Raises LeaseLost, with nothing stored.
         """
         ...
 

@@ -8,8 +8,11 @@ requests under way are finished, then everything is closed.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import socket
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -20,7 +23,14 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bridge.errors import ConfigError, JiraError, JiraUnauthorized, KafkaUnavailable, UsageError
+from bridge.errors import (
+    ConfigError,
+    JiraError,
+    JiraUnauthorized,
+    KafkaUnavailable,
+    LedgerUnavailable,
+    UsageError,
+)
 from bridge.ingress import Endpoint, make_app
 from bridge.intake import Intake
 from bridge.jira.auth import Anonymous, Auth, Basic, Bearer
@@ -34,6 +44,7 @@ from bridge.kafka.consumer import Consumer
 from bridge.kafka.dead_letters import refused
 from bridge.kafka.envelope import HEADERS_ALLOWANCE
 from bridge.kafka.topics import Topic, ensure_topics
+from bridge.leaseholder import Leaseholder
 from bridge.ledger import open_ledger
 from bridge.mapping import mapper as mapped
 from bridge.mapping.builtin import builtin_mappings
@@ -45,7 +56,7 @@ from bridge.observe.metrics import Metrics
 from bridge.observe.server import probes
 from bridge.observe.states import tee
 from bridge.pipeline import Pipeline
-from bridge.ports import Ledger, Observe, Publish
+from bridge.ports import Lease, Ledger, Observe, Publish
 from bridge.settings import Settings, Site, read_text
 from bridge.shadow import Shadow
 from bridge.sources.base import load_sources
@@ -103,8 +114,8 @@ class Service:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`, then finish what is under way.
 
-        Raises ConfigError, LedgerBusy, LedgerFormat, TopicUnfit and PositionLost: what no
-        waiting puts right.
+        Raises ConfigError, LedgerBusy, LedgerFormat, LedgerCorrupt, TopicUnfit and PositionLost: what
+        no waiting puts right.
         """
         if Role.WORKER in self.role and not self.settings.sites:
             raise ConfigError("sites: is empty; a worker needs at least one Jira site (`--jira URL`)")
@@ -164,8 +175,8 @@ class Service:
         stack.push_async_callback(ledger.close)
         sites = {name: await stack.enter_async_context(client) for name, client in jiras(settings).items()}
         stopping = asyncio.Event()
-        writer = self._writer(ledger, sites, self._burial(publish, stopping))
-        consumer = self._consumer(ledger, writer, publish)
+        writers = self._writers(ledger, sites, self._burial(publish, stopping))
+        consumer = self._consumer(ledger, writers, publish)
         app = web.Application()
         app.add_routes(probes(self.health, self.metrics))
         await self._serve(stack, app, "worker", settings.worker.host, settings.worker.port)
@@ -176,25 +187,32 @@ class Service:
 
         async def job(stop: asyncio.Event) -> None:
             await self._fit.wait()
-            jobs: list[Job] = [consumer.run, writer.run, partial(self._prune, ledger)]
+            jobs: list[Job] = [consumer.run, writers.run, partial(self._prune, ledger)]
             await self._until(stop, [*jobs, heed])
 
         return job
 
-    def _writer(self, ledger: Ledger, sites: Mapping[str, JiraClient], bury: Bury) -> Writer | Shadow:
+    def _writers(self, ledger: Ledger, sites: Mapping[str, JiraClient], bury: Bury) -> Leaseholder | Shadow:
         if self.settings.worker.shadow:
             return Shadow(ledger, self._tell)
-        return Writer(
-            ledger=ledger,
-            sites=sites,
-            allowances={name: allowance(site) for name, site in self.settings.sites.items()},
-            bury=bury,
-            observe=self._tell,
-            clock=_clock,
-            jitter=lambda: random.uniform(0.7, 1.3),  # noqa: S311 - spreads retries, guards nothing
-        )
 
-    def _consumer(self, ledger: Ledger, writer: Writer | Shadow, publish: Publish) -> Consumer:
+        def writer(lease: Lease) -> Writer:
+            return Writer(
+                lease=lease,
+                ledger=ledger,
+                jira=sites[lease.site],
+                allowance=allowance(self.settings.sites[lease.site]),
+                bury=bury,
+                observe=self._tell,
+                clock=_clock,
+                jitter=lambda: random.uniform(0.7, 1.3),  # noqa: S311 - spreads retries, guards nothing
+                most=self.settings.worker.max_rows,
+            )
+
+        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        return Leaseholder(ledger, name, list(sites), writer, self._tell, _clock)
+
+    def _consumer(self, ledger: Ledger, writers: Leaseholder | Shadow, publish: Publish) -> Consumer:
         kafka = self.settings.kafka
         intake = Intake(
             judge=pipeline(self.settings),
@@ -203,7 +221,8 @@ class Service:
             publish=publish,
             dead_letter_topic=kafka.dead_letter_topic,
             max_bytes=MAX_RECORD_BYTES,
-            offer=writer.offer,
+            held=lambda: writers.held,
+            offer=writers.offer,
             observe=self._tell,
             clock=_clock,
         )
@@ -241,8 +260,11 @@ class Service:
         days = self.settings.ledger
         while not stop.is_set():
             now = time.time()
-            gone = await ledger.prune(now - days.journal_days * _DAY, now - days.tombstone_days * _DAY)
-            self._tell("pruned", entries=gone)
+            try:
+                gone = await ledger.prune(now - days.journal_days * _DAY, now - days.tombstone_days * _DAY)
+                self._tell("pruned", entries=gone)
+            except LedgerUnavailable as error:
+                self._tell("ledger_unavailable", client="prune", error=str(error))
             await _pause(stop, _PRUNE_SECONDS)
 
     # --- common ------------------------------------------------------------------------------
@@ -284,10 +306,15 @@ class Service:
         self.addresses[name] = f"http://{'127.0.0.1' if host in _ANY else host}:{port}"
 
     def _watch(self, state: str, /, **fields: object) -> None:
-        """An Observe: a site whose circuit is open makes the process unready."""
-        if state in {"site_halted", "circuit_open", "circuit_closed"}:
-            reason = f"{state}: {fields['error']}" if "error" in fields else ""
-            self.health.set(f"jira {fields['site']}", ok=state == "circuit_closed", reason=reason)
+        """An Observe: what is away makes the process unready, until it is back."""
+        match state:
+            case "site_halted" | "circuit_open":
+                self.health.set(f"jira {fields['site']}", ok=False, reason=f"{state}: {fields['error']}")
+            case "circuit_closed" | "lease_released" | "lease_lost":
+                self.health.set(f"jira {fields['site']}", ok=True)
+            case "ledger_unavailable" | "ledger_available":
+                reason = f"{state}: {fields['error']}" if "error" in fields else ""
+                self.health.set("ledger", ok=state == "ledger_available", reason=reason)
 
 
 def cluster(settings: Settings) -> Cluster:

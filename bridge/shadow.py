@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bridge.model import Row
-from bridge.ports import Ledger, Observe
+from bridge.ports import Ledger, Merged, Observe
 from bridge.state.decide import call_for
 
 
@@ -21,8 +21,16 @@ class Shadow:
     ledger: Ledger
     observe: Observe
 
-    def offer(self, rows: Iterable[Row]) -> None:
-        """Rows that a merge left wanting a call."""
+    @property
+    def held(self) -> dict[str, int]:
+        """It claims nothing."""
+        return {}
+
+    def offer(self, merged: Merged) -> None:
+        """Tell of the rows that a merge left wanting a call."""
+        self._tell(merged.pending)
+
+    def _tell(self, rows: Iterable[Row]) -> None:
         for call in filter(None, map(call_for, rows)):
             self.observe(
                 "shadow_call",
@@ -36,5 +44,5 @@ class Shadow:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tell of what waits already, and then of what comes, until `stop`."""
-        self.offer(await self.ledger.pending())
+        self._tell(await self.ledger.pending())
         await stop.wait()

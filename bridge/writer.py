@@ -1,8 +1,9 @@
-"""The writer: makes Jira what the ledger wants, one transaction a turn.
+"""The writer: makes one Jira site what the ledger wants, one transaction a turn.
 
-A turn takes in all answers that came, marks the rows that go next as unsure, and sends their
-calls. The ledger's commit always lies between deciding and sending. The writer needs Kafka
-only to tell of a row that Jira refuses.
+A turn takes in all answers that came, marks the rows that go next as unsure, and claims those that
+others left; then the calls leave. The ledger's commit always lies between deciding and sending,
+and compares the lease: whoever lost it sends nothing. The writer needs Kafka only to tell of a
+row that Jira refuses.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import cast
 
 from bridge.errors import JiraError, JiraRateLimited, KafkaUnavailable
 from bridge.model import Call, CallKind, Deleted, Entry, Found, Link, LinkKey, Listed, Replaced, Row
-from bridge.ports import Answer, Jira, Ledger, Observe, Settled
+from bridge.ports import Answer, Jira, Lease, Ledger, Observe, Settled
 from bridge.state.circuit import Circuit, State
+from bridge.state.decide import WRITES
 from bridge.state.pace import FOREVER, Allowance
 from bridge.state.schedule import Schedule
 from bridge.state.settle import rejects
@@ -28,67 +30,113 @@ KafkaUnavailable only when it is told to stop before that."""
 
 @dataclass(slots=True)
 class Writer:
-    """Runs the calls of one ledger's rows against its sites.
+    """Runs the calls of one site's rows, under its lease.
 
-    `clock` gives seconds since the epoch; `jitter` a factor of 0.7 to 1.3.
+    `clock` gives seconds since the epoch; `jitter` a factor of 0.7 to 1.3. `most` rows are had in
+    mind at a time, give or take a batch; the others wait in the ledger. `drain_seconds` is how long
+    requests under way may take to end.
     """
 
+    lease: Lease
     ledger: Ledger
-    sites: Mapping[str, Jira]
-    allowances: Mapping[str, Allowance]
+    jira: Jira
+    allowance: Allowance
     bury: Bury
     observe: Observe
     clock: Callable[[], float]
     jitter: Callable[[], float]
+    most: int = 100_000
+    drain_seconds: float = 25.0
     _schedule: Schedule = field(init=False)
     _news: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    _has_unclaimed: bool = field(init=False, default=True)
     _settled: list[Settled] = field(init=False, default_factory=list)
+    _under_way: dict[LinkKey, Call] = field(init=False, default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(init=False, default_factory=set)
-    _circuits: dict[str, Circuit] = field(init=False, default_factory=dict)
+    _circuit: Circuit = field(init=False, default_factory=Circuit)
     _fault: BaseException | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        """The schedule starts empty; `run` fills it from the ledger."""
-        self._schedule = Schedule(self.allowances)
-        self._circuits = {site: Circuit() for site in self.allowances}
+        """The schedule starts empty; the first turn claims what waits in the ledger."""
+        self._schedule = Schedule(self.allowance)
 
     def offer(self, rows: Iterable[Row]) -> None:
-        """Rows that a merge left wanting a call."""
+        """Rows that a merge left wanting a call, and claimed."""
         self._schedule.put(rows, self.clock())
+        self._news.set()
+
+    def hear(self) -> None:
+        """There may be rows in the ledger that nobody has claimed."""
+        self._has_unclaimed = True
         self._news.set()
 
     @property
     def waiting(self) -> int:
-        """Rows that wait for a call or are in flight."""
+        """Rows that wait for a call or are in flight, as far as they are claimed."""
         return len(self._schedule)
 
+    @property
+    def takes_rows(self) -> bool:
+        """Whether rows may be claimed for it with their merge: those that wait unclaimed go first."""
+        return self.waiting < self.most and not self._has_unclaimed
+
+    @property
+    def in_doubt(self) -> list[LinkKey]:
+        """The links that are written, or were without the ledger knowing how it went."""
+        return [key for key, call in self._under_way.items() if call.kind in WRITES]
+
     async def run(self, stop: asyncio.Event) -> None:
-        """Write until `stop`, then let the requests in flight end and settle them."""
-        for site in self._circuits:
-            self.observe("circuit_closed", site=site)
-        self.offer(await self.ledger.pending())
+        """Write until `stop`, then let the requests in flight end and settle them.
+
+        What does not end within `drain_seconds` is cancelled and stays unsure. Raises LeaseLost,
+        LedgerUnavailable and LedgerCorrupt; what was under way then is in doubt.
+        """
+        self.observe("circuit_closed", site=self.lease.site)
         waker = asyncio.create_task(self._wake_at(stop))
         try:
-            while not (stop.is_set() or self._fault):
+            while not stop.is_set():
                 if not await self._turn(self._schedule.take(self.clock())):
                     await self._wait()
-            while self._tasks or self._settled:
-                if self._tasks:
-                    await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-                await self._turn({})
-            if self._fault:
-                raise self._fault
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.drain_seconds):
+                    await self._finish()
         finally:
             for task in (waker, *self._tasks):
                 task.cancel()
 
+    def abort(self, error: BaseException) -> None:
+        """End `run` with that error, and send nothing more.
+
+        Of an overdue request not even the part that is ready to be sent leaves: whoever is called
+        by a timer comes before the task that the same moment woke.
+        """
+        self._fault = error
+        for task in self._tasks:
+            task.cancel()
+        self._news.set()
+
+    async def _finish(self) -> None:
+        while self._tasks or self._settled:
+            if self._tasks:
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            await self._turn({})
+
     async def _turn(self, starting: Mapping[LinkKey, CallKind]) -> bool:
         """One transaction, if there is anything to do; whether there was."""
+        if self._fault:
+            raise self._fault
         settled, self._settled = self._settled, []
-        if not settled and not starting:
+        room = self._room()
+        if not (settled or starting or room):
             return False
-        turn = await self.ledger.turn(settled, starting, self.clock())
+        if room:
+            self._has_unclaimed = False
+        turn = await self.ledger.turn(self.lease, settled, starting, room, self.clock())
+        if self._fault:
+            raise self._fault
+        self._has_unclaimed |= turn.more
         for one in settled:
+            self._under_way.pop(one.call.key, None)
             self._schedule.done(one.call.key, self.clock())
         called = {call.key for call in turn.calls}
         for key in starting:
@@ -98,19 +146,27 @@ class Writer:
         for entry in turn.entries:
             self._tell(entry)
         for call in turn.calls:
-            self._schedule.left(call.key, self.clock())
-            task = asyncio.create_task(self._send(call))
-            self._tasks.add(task)
-            task.add_done_callback(self._over)
-        self._tell_circuits()
-        self.observe("backlog", rows=self.waiting)
+            self._begin(call)
+        self._tell_circuit()
+        self.observe("backlog", site=self.lease.site, rows=self.waiting)
         return True
+
+    def _room(self) -> int:
+        """How many rows to claim: none before half of those in mind are done."""
+        return self.most - self.waiting if self._has_unclaimed and self.waiting <= self.most / 2 else 0
+
+    def _begin(self, call: Call) -> None:
+        self._under_way[call.key] = call
+        self._schedule.left(call.key, self.clock())
+        task = asyncio.create_task(self._send(call))
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
 
     def _over(self, task: asyncio.Task[None]) -> None:
         """A fault of the bridge itself ends the writer: unseen, it would hold its row for ever."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            self._fault = error
+            self._fault = self._fault or error
             self._news.set()
 
     async def _wait(self) -> None:
@@ -151,37 +207,37 @@ class Writer:
 
     def _hear(self, call: Call, answer: Answer) -> None:
         """Let what the answer says of limits and of the site's health hold for the next calls."""
-        site, budget = call.key.site, self.sites[call.key.site].budget
+        site, budget = self.lease.site, self.jira.budget
         self._schedule.answered(call, answer, budget.bucket, self.clock())
         self._news.set()  # a place is free, though its row may be some time in telling of a refusal
-        self._tell_circuits()
+        self._tell_circuit()
         if isinstance(answer, JiraRateLimited):
             self.observe("rate_limited", site=site, scope=answer.scope.value, seconds=answer.retry_after)
         elif budget.is_near:
             self.observe("rate_limit_near", site=site)
 
-    def _tell_circuits(self) -> None:
-        """Tell of each site whose circuit stands otherwise than it was told of last."""
-        for site, told in self._circuits.items():
-            circuit = self._circuits[site] = self._schedule.circuit(site)
-            if circuit.state is told.state and circuit.error is told.error:
-                continue
-            if circuit.error is None:
-                self.observe("circuit_closed", site=site)
-            elif circuit.state is State.HALF_OPEN:
-                self.observe("circuit_half_open", site=site)
-            else:
-                self.observe(
-                    "site_halted" if circuit.is_refused else "circuit_open",
-                    site=site,
-                    code=circuit.error.code,
-                    error=str(circuit.error),
-                    seconds=round(circuit.until - self.clock(), 1),
-                )
+    def _tell_circuit(self) -> None:
+        """Tell of the site's circuit where it stands otherwise than it was told of last."""
+        told, circuit, site = self._circuit, self._schedule.circuit, self.lease.site
+        self._circuit = circuit
+        if circuit.state is told.state and circuit.error is told.error:
+            return
+        if circuit.error is None:
+            self.observe("circuit_closed", site=site)
+        elif circuit.state is State.HALF_OPEN:
+            self.observe("circuit_half_open", site=site)
+        else:
+            self.observe(
+                "site_halted" if circuit.is_refused else "circuit_open",
+                site=site,
+                code=circuit.error.code,
+                error=str(circuit.error),
+                seconds=round(circuit.until - self.clock(), 1),
+            )
 
     async def _answer(self, call: Call) -> Answer:
         try:
-            return await _REQUESTS[call.kind](self.sites[call.key.site], call)
+            return await _REQUESTS[call.kind](self.jira, call)
         except JiraError as error:
             return error
 

@@ -20,6 +20,7 @@ SHELLS = {
     "bridge.writer",
     "bridge.shadow",
     "bridge.intake",
+    "bridge.leaseholder",
     "bridge.ingress",
     "bridge.jira",  # its names for others, the client's among them
     "bridge.jira.client",

@@ -29,7 +29,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from bridge.errors import KafkaUnavailable, PositionLost, PositionMoved
+from bridge.errors import KafkaUnavailable, LedgerUnavailable, PositionLost, PositionMoved
 from bridge.kafka.cluster import Cluster
 from bridge.model import Position, Record
 from bridge.observe.health import Health
@@ -93,22 +93,37 @@ class Consumer:
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop`; the batch under way is merged, then the group is left.
 
-        Raises PositionLost, and whatever `take` and `positions` raise except PositionMoved and
-        KafkaUnavailable.
+        Raises PositionLost, and whatever `take` and `positions` raise except PositionMoved,
+        KafkaUnavailable and LedgerUnavailable.
         """
         self.health.set(CONDITION, ok=False, reason="joining the group")
         stopping = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
-                await self._serve(_Member(self, stopping), stopping)
+                if await self._has_ledger(stopping):
+                    await self._serve(_Member(self, stopping), stopping)
         finally:
             stopping.cancel()
             self.health.rest(CONDITION)
             if self._leaving:
                 await asyncio.wait(self._leaving, timeout=_LEAVE_SECONDS)
 
+    async def _has_ledger(self, stopping: asyncio.Task[Any]) -> bool:
+        """Whether the ledger answers; without it the group's other members may have the partitions."""
+        try:
+            await self.positions()
+        except LedgerUnavailable as error:
+            await self._pause(error, stopping)
+            return False
+        return True
+
+    async def _pause(self, error: Exception, stopping: asyncio.Task[Any]) -> None:
+        self._tell(error)
+        self.health.set(CONDITION, ok=False, reason=f"{type(error).__name__}: {error}")
+        await asyncio.wait({stopping}, timeout=_PAUSE_SECONDS)
+
     async def _serve(self, member: _Member, stopping: asyncio.Task[Any]) -> None:
-        """The life of one member, which ends with the first error of Kafka that it meets."""
+        """The life of one member, which ends with the first error of Kafka or the ledger that it meets."""
         try:
             await member.run()
         except _Stopped:
@@ -116,10 +131,8 @@ class Consumer:
         except PositionLost as error:
             self.health.set(CONDITION, ok=False, reason=str(error))
             raise
-        except (_Stalled, KafkaUnavailable, KafkaError) as error:
-            self._tell(error)
-            self.health.set(CONDITION, ok=False, reason=f"{type(error).__name__}: {error}")
-            await asyncio.wait({stopping}, timeout=_PAUSE_SECONDS)
+        except (_Stalled, KafkaUnavailable, LedgerUnavailable, KafkaError) as error:
+            await self._pause(error, stopping)
         finally:
             # Beside whatever comes next: with the broker away it takes long.
             task = asyncio.create_task(close_client(member.client))
@@ -130,6 +143,8 @@ class Consumer:
         match error:
             case _Stalled():
                 self.observe("consumer_stalled", detail=str(error))
+            case LedgerUnavailable():
+                self.observe("ledger_unavailable", client="consumer", error=str(error))
             case KafkaConnectionError() | KafkaUnavailable():
                 self.observe("kafka_unavailable", client="consumer", detail=str(error))
             case _:

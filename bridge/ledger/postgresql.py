@@ -35,11 +35,9 @@ class PostgresqlLedger:
     def __init__(self, url: str, password: str | None = None) -> None:
         """`url` is `postgresql://…`; nothing is connected yet."""
         self._db = Connections(url, password)
-        self._tell: Callable[[str], None] = _to_nobody
 
     def on_news(self, tell: Callable[[str], None]) -> None:
         """See `bridge.ports.Ledger`; to be called within the event loop."""
-        self._tell = tell
         self._db.listen(tell)
 
     async def close(self) -> None:
@@ -78,23 +76,19 @@ class PostgresqlLedger:
     async def hold(
         self, worker: str, sites: Sequence[str], kept: Mapping[str, int], seconds: float, now: float
     ) -> tuple[list[Lease], list[str]]:
-        """See `bridge.ports.Ledger`. Tells of sites where rows were left, should news have been lost."""
+        """See `bridge.ports.Ledger`."""
 
-        async def hold(db: Connection) -> tuple[Share, list[str]]:
+        async def hold(db: Connection) -> Share:
             clock = await _live(db, worker, seconds)
             standing = await _leases(db, sites)
             workers = await db.fetchval(sql.COUNT_WORKERS)
             mine = share(worker, sites, kept, standing, workers, seconds, clock)
             renewed = {site: fence for site, fence in mine.fences.items() if site not in mine.taken}
             await _store_leases(db, worker, renewed, clock + seconds)
-            if not await _take_over(db, worker, mine, clock + seconds, now + ARRIVAL):
-                mine = Share(renewed, frozenset(), mine.surplus)
-            left = await db.fetch(sql.LEFT, list(mine.fences), list(mine.fences.values()))
-            return mine, [site for (site,) in left]
+            is_done = await _take_over(db, worker, mine, clock + seconds, now + ARRIVAL)
+            return mine if is_done else Share(renewed, frozenset(), mine.surplus)
 
-        mine, left = await self._db.transaction(hold)
-        for site in left:
-            self._tell(site)
+        mine = await self._db.transaction(hold)
         return [Lease(site, worker, fence) for site, fence in mine.fences.items()], list(mine.surplus)
 
     async def release(self, lease: Lease) -> None:
@@ -221,10 +215,6 @@ async def open_reader(url: str, password: str | None = None) -> AsyncIterator[Po
         yield ledger
     finally:
         await ledger.close()
-
-
-def _to_nobody(_: str) -> None:
-    """Nobody asked for news."""
 
 
 def _rows(found: Iterable[Iterable[object]]) -> list[Row]:
@@ -369,7 +359,7 @@ async def _store(db: Connection, batch: Batch, claims: Mapping[str, int]) -> Non
 
 
 async def _claim(db: Connection, lease: Lease, room: int) -> dict[LinkKey, Row]:
-    """Rows that nobody claimed under the lease. One that another transaction has now is told of later."""
+    """Rows that nobody claimed under the lease; those that another transaction has now, at a later turn."""
     if room <= 0:
         return {}
     rows = _rows(await db.fetch(sql.CLAIM, lease.site, lease.fence, room))

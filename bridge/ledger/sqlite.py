@@ -92,7 +92,8 @@ SELECT issue, version, event, seen, link, known, digest, link_id, phase, not_bef
 """
 _SELECT_SUBJECT = f"{_SELECT} WHERE site = ? AND global_id = ?"
 _SELECT_PENDING = f"{_SELECT} WHERE phase = 'pending'"
-_SELECT_UNCLAIMED = f"{_SELECT} WHERE site = ? AND phase = 'pending' AND claim < ? LIMIT ?"
+_UNCLAIMED = "SELECT DISTINCT global_id FROM rows WHERE site = ? AND phase = 'pending' AND claim < ? LIMIT ?"
+_SELECT_UNCLAIMED = f"{_SELECT_SUBJECT} AND phase = 'pending' AND claim < ?"
 _SELECT_PAGE = f"{_SELECT} WHERE site = ? AND issue > ? AND issue <= ? ORDER BY issue, global_id"
 _SELECT_LAST = """
 SELECT max(issue) FROM (SELECT DISTINCT issue FROM rows WHERE site = ? AND issue > ? ORDER BY issue LIMIT ?)
@@ -224,18 +225,24 @@ class SqliteTables:
                 raise LeaseLost(f"{lease.site} is written by another worker. {LeaseLost.advice}")
             batch.settle(settled)
             calls = batch.start(starting)
-            claimed = self._claim(lease, room)
+            claimed, more = self._claim(lease, room)
         idle = {row.key: row for key in starting if (row := batch.row(key)) is not None}
         rows = {**claimed, **idle, **batch.changed}
         left = [row for key, row in rows.items() if key not in batch.removed]
-        return Turn(tuple(left), tuple(calls), tuple(batch.entries), 0 < room == len(claimed))
+        return Turn(tuple(left), tuple(calls), tuple(batch.entries), more)
 
-    def _claim(self, lease: Lease, room: int) -> dict[LinkKey, Row]:
-        found = self._db.execute(_SELECT_UNCLAIMED, (lease.site, lease.fence, room)) if room > 0 else ()
-        rows = [read_row(columns) for columns in found]
-        keys = [(lease.fence, row.key.site, row.key.issue, row.key.global_id) for row in rows]
+    def _claim(self, lease: Lease, room: int) -> tuple[dict[LinkKey, Row], bool]:
+        """Whole subjects: a delete waits for the upserts of its own."""
+        site, fence = lease.site, lease.fence
+        subjects = self._db.execute(_UNCLAIMED, (site, fence, room)).fetchall() if room > 0 else []
+        rows = [
+            read_row(columns)
+            for (global_id,) in subjects
+            for columns in self._db.execute(_SELECT_UNCLAIMED, (site, global_id, fence))
+        ]
+        keys = [(fence, row.key.site, row.key.issue, row.key.global_id) for row in rows]
         self._db.executemany(_CLAIM, keys)
-        return {row.key: row for row in rows}
+        return {row.key: row for row in rows}, 0 < room == len(subjects)
 
     def doubt(self, keys: Sequence[LinkKey], now: float) -> None:
         """Have links looked up again."""

@@ -58,12 +58,6 @@ FROM (
   ORDER BY site, global_id, issue FOR UPDATE
 ) AS doubtful WHERE site = s AND global_id = g AND issue = i
 """
-LEFT = """
-SELECT mine.site FROM unnest($1::text[], $2::bigint[]) AS mine (site, fence)
-WHERE EXISTS (
-  SELECT FROM rows WHERE rows.site = mine.site AND phase = 'pending' AND claim < mine.fence
-)
-"""
 RELEASE = """
 UPDATE leases SET worker = '', until = extract(epoch FROM clock_timestamp())
 WHERE site = $1 AND worker = $2 AND fence = $3 RETURNING site

@@ -65,6 +65,7 @@ def _seconds(name: str, *labels: str) -> Metric:
 
 _CIRCUIT = "circuit_state", "site"
 _SHARE = "partitions_assigned"
+_LEASE = "site_leases", "site"
 
 STATES: dict[str, State] = {
     # --- the life of a process -------------------------------------------------------------
@@ -161,8 +162,34 @@ STATES: dict[str, State] = {
     "pruned": State(Level.DEBUG, "Old journal entries and tombstones have been dropped."),
     "backlog": State(
         Level.DEBUG,
-        "Links that are wanted and not yet in Jira.",
-        _gauge("backlog_rows", amount="rows"),
+        "Links of a site that this worker is to bring to Jira, as far as it has them in mind.",
+        _gauge("backlog_rows", "site", amount="rows"),
+    ),
+    # --- the ledger ------------------------------------------------------------------------
+    "ledger_unavailable": State(
+        Level.ERROR,
+        "The ledger's database does nothing; merging and writing pause, and go on by themselves.",
+        _counter("ledger_unavailable", "client"),
+        "See that its server answers, or that its disk has room and may be written; nothing is lost.",
+    ),
+    "ledger_available": State(Level.INFO, "The ledger's database is back."),
+    "lease_taken": State(
+        Level.INFO,
+        "This worker writes a site from now on.",
+        _gauge(*_LEASE, amount=1),
+    ),
+    "lease_lost": State(
+        Level.WARNING,
+        "This worker did not renew a site's lease in time, and stopped writing it; what was under way is "
+        "looked up again.",
+        _gauge(*_LEASE, amount=0),
+        "Nothing to do once; if it keeps happening, the worker or its ledger is too slow.",
+    ),
+    # The last of those with one metric gives its help.
+    "lease_released": State(
+        Level.INFO,
+        "This worker no longer writes a site (leases 0); one that does has 1.",
+        _gauge(*_LEASE, amount=0),
     ),
     # --- Jira ------------------------------------------------------------------------------
     "jira_call": State(

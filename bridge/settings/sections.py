@@ -449,6 +449,11 @@ class Worker(Section):
     host: str = Field("0.0.0.0", description="address of metrics and probes")  # noqa: S104 - as above
     port: Port = Field(8081, description="port of metrics and probes; 0 takes a free one")
     shadow: bool = Field(False, description="read and decide, tell what would be asked of Jira, ask nothing")
+    max_rows: int = Field(
+        100_000,
+        ge=1,
+        description="links of one site that it has in mind at a time; the others wait in the ledger",
+    )
     max_future_seconds: int = Field(
         600, ge=0, description="seconds that an event's time may be ahead of its record's"
     )

@@ -99,7 +99,7 @@ def _merge_row(
     link = change.link if key.issue in change.issues else None
     if verdict is _Verdict.NEWS:
         wanted = Wanted(change.version, link, change.event, _seen(standing, change))
-        return _want(row or Row(key, wanted), wanted, is_new=row is None, adopts=change.adopts)
+        return _want(row or Row(key, wanted, change.known), wanted, is_new=row is None, adopts=change.adopts)
     if standing is None or (seen := _seen(standing, change)) == standing.seen:
         return row, verdict.value
     remembered = row or Row(key, standing, Known.ABSENT, phase=Phase.SETTLED)  # rule 1's row, written out

@@ -10,7 +10,7 @@ a moved issue is known to be one before the link under its old key is deleted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from heapq import heappop, heappush
@@ -20,7 +20,7 @@ from bridge.model import Adoption, Bucket, Call, CallKind, LinkKey, Phase, Row, 
 from bridge.ports import Answer
 from bridge.state.circuit import AWAY_CODES, Circuit, State
 from bridge.state.decide import DELETES, SENDS, WRITES, decide
-from bridge.state.pace import FOREVER, HOUR, Allowance
+from bridge.state.pace import HOUR, Allowance
 from bridge.state.site import Site
 
 T = TypeVar("T", bound="Subject | _Issue")
@@ -81,11 +81,10 @@ class _Issue(NamedTuple):
 
 
 class Schedule:
-    """The rows that want a call. Times are seconds since the epoch, of one clock: the caller's."""
+    """One site's rows that want a call. Times are seconds since the epoch, of one clock: the caller's."""
 
-    def __init__(self, allowances: Mapping[str, Allowance]) -> None:
-        """`allowances` by site; a row of another site is never handed out."""
-        self._sites = {name: Site(allowed) for name, allowed in allowances.items()}
+    def __init__(self, allowance: Allowance) -> None:
+        self._site = Site(allowance)
         self._due: dict[LinkKey, _Due] = {}
         self._later: list[tuple[float, LinkKey]] = []
         self._leading: Counter[Subject] = Counter()
@@ -98,9 +97,10 @@ class Schedule:
         """Rows that wait or are in flight."""
         return len(self._due)
 
-    def circuit(self, site: str) -> Circuit:
-        """How that site's circuit stands."""
-        return self._sites[site].circuit
+    @property
+    def circuit(self) -> Circuit:
+        """How the site's circuit stands."""
+        return self._site.circuit
 
     def put(self, rows: Iterable[Row], now: float) -> None:
         """Take the rows as they stand now: due, later, or no longer. One in flight stays so."""
@@ -108,7 +108,7 @@ class Schedule:
             due, kind = self._due.get(row.key), decide(row)
             if due and due.stage is not _Stage.WAITING:
                 continue
-            if kind is None or row.phase is not Phase.PENDING or row.key.site not in self._sites:
+            if kind is None or row.phase is not Phase.PENDING:
                 self._forget(row.key)
             elif due is None or not due.stands_for(row, kind):
                 self._forget(row.key)
@@ -127,32 +127,29 @@ class Schedule:
             due = self._due.get(key)
             if due and due.stage is _Stage.WAITING and due.ready_at == moment:
                 self._place(key, now)
-        taken: dict[LinkKey, CallKind] = {}
-        for site in self._sites.values():
-            taken.update(self._take_site(site, now))
-        return taken
+        return dict(self._take(now))
 
     def left(self, key: LinkKey, now: float) -> None:
         """The call's request leaves now."""
         due = self._due[key]
         due.stage = _Stage.SENT
-        self._sites[key.site].leave(due.kind, now)
+        self._site.leave(due.kind, now)
 
     def answered(self, call: Call, answer: Answer, bucket: Bucket | None, now: float) -> None:
         """The answer is there; what it says of limits and of the site's health holds from now on."""
         self._due[call.key].stage = _Stage.ANSWERED
-        site = self._sites[call.key.site]
+        site = self._site
         was_closed = site.circuit.state is State.CLOSED
         site.end(call, answer, bucket, now)
         if site.circuit.state is State.CLOSED and not was_closed:
-            self._hasten(call.key.site, now)
+            self._hasten(now)
 
     def done(self, key: LinkKey, now: float) -> None:
         """The call is settled, or turned out not to be needed."""
         due = self._due.get(key)
         if due and due.stage is not _Stage.WAITING:
             if due.stage is _Stage.TAKEN:
-                self._sites[key.site].cancel(key, due.kind, now)
+                self._site.cancel(key, due.kind, now)
             if due.kind in WRITES:
                 self._take_one(self._writing, key.subject)
             if due.kind in DELETES:
@@ -163,10 +160,10 @@ class Schedule:
     def wake(self, now: float) -> float:
         """The moment at which `take` may have more; FOREVER when only news can change that."""
         moments = [self._later[0][0]] if self._later else []
-        moments += [site.wake(now) for site in self._sites.values()]
-        return max(now, min(moments, default=FOREVER))
+        return max(now, min([*moments, self._site.wake(now)]))
 
-    def _take_site(self, site: Site, now: float) -> Iterator[tuple[LinkKey, CallKind]]:
+    def _take(self, now: float) -> Iterator[tuple[LinkKey, CallKind]]:
+        site = self._site
         site.unpark(now)
         for kind, turns in site.kinds():
             while turns and site.free_at(kind, now) <= now:
@@ -220,7 +217,7 @@ class Schedule:
             heappush(self._later, (due.ready_at, key))
             return
         self._lead(key, due, leads=due.is_upsert)
-        self._sites[key.site].turns[due.kind].add(key)
+        self._site.turns[due.kind].add(key)
 
     def _lead(self, key: LinkKey, due: _Due, *, leads: bool) -> None:
         if due.leads is leads:
@@ -231,10 +228,10 @@ class Schedule:
         else:
             self._take_one(self._leading, key.subject)
 
-    def _hasten(self, site: str, now: float) -> None:
+    def _hasten(self, now: float) -> None:
         """The site is back: what was put off because it was away is due."""
         for key, due in self._due.items():
-            if key.site == site and due.is_away and due.stage is _Stage.WAITING and due.ready_at > now:
+            if due.is_away and due.stage is _Stage.WAITING and due.ready_at > now:
                 due.ready_at = now
                 self._place(key, now)
 

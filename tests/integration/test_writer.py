@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,10 @@ import pytest
 from bridge.errors import JiraError
 from bridge.jira.auth import Basic
 from bridge.jira.client import JiraClient
+from bridge.leaseholder import Leaseholder
 from bridge.ledger.sqlite import SqliteLedger
 from bridge.model import Action, Call, Change, Link, Outcome, Phase, Row, Subject, Version
-from bridge.ports import Item
+from bridge.ports import Item, Lease, Merged
 from bridge.shadow import Shadow
 from bridge.simulator.faults import Knobs, Limits, Login
 from bridge.simulator.jira_model import JiraModel, Permission
@@ -33,7 +34,7 @@ class Desk:
 
     jira: JiraServer
     ledger: SqliteLedger
-    writer: Writer
+    writers: Leaseholder
     buried: list[tuple[Call, JiraError]]
     states: list[str]
     time: int = 0
@@ -50,9 +51,15 @@ class Desk:
         change = Change(
             action, Subject(SITE, f"g{link}"), issues, content, version, f"//ci e{self.time}", self.adopts
         )
-        merged = await self.ledger.merge([Item(change.event, (change,))], "group", [], time.time())
-        self.writer.offer(merged.pending)
+        items = [Item(change.event, (change,))]
+        merged = await self.ledger.merge(items, "group", [], time.time(), self.writers.held)
+        self.writers.offer(merged)
         return merged.outcomes[0]
+
+    @property
+    def writer(self) -> Writer:
+        """The site's writer."""
+        return self.writers._tenures[SITE].writer
 
     async def rows(self) -> dict[str, Row]:
         """All rows by issue."""
@@ -92,18 +99,23 @@ async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         def observe(state: str, /, **_fields: object) -> None:
             states.append(state)
 
-        writer = Writer(
-            ledger=ledger,
-            sites={SITE: client},
-            allowances={SITE: Allowance()},
-            bury=bury,
-            observe=observe,
-            clock=time.time,
-            jitter=lambda: 1.0,
-        )
-        found = Desk(jira, ledger, writer, buried, states)
-        running = asyncio.create_task(writer.run(stop))
+        def writer(lease: Lease) -> Writer:
+            return Writer(
+                lease=lease,
+                ledger=ledger,
+                jira=client,
+                allowance=Allowance(),
+                bury=bury,
+                observe=observe,
+                clock=time.time,
+                jitter=lambda: 1.0,
+            )
+
+        writers = Leaseholder(ledger, "one", [SITE], writer, observe, time.time)
+        found = Desk(jira, ledger, writers, buried, states)
+        running = asyncio.create_task(writers.run(stop))
         try:
+            await eventually(lambda: bool(writers.held))
             yield found
         finally:
             stop.set()
@@ -231,7 +243,7 @@ async def test_telling_of_a_refusal_holds_nothing_else_up(desk: Desk) -> None:
         desk.buried.append((call, error))
 
     desk.writer.bury = bury
-    desk.writer._schedule._sites[SITE].allowance = Allowance(in_flight=1)
+    desk.writer._schedule._site.allowance = Allowance(in_flight=1)
     desk.jira.model.denied["SECRET"] = {Permission.LINK}
     await desk.wish("SECRET-1", title="A")
     await desk.wish("PROJ-1", title="A", link=2)
@@ -330,12 +342,12 @@ async def test_a_shadow_tells_and_asks_nothing(tmp_path: Path) -> None:
     ledger, stop = SqliteLedger(tmp_path / "ledger.sqlite"), asyncio.Event()
     link = Link.model_validate({"object": {"url": "https://ci.example", "title": "A"}})
 
-    async def wish(number: int) -> Iterable[Row]:
+    async def wish(number: int) -> Merged:
         version = Version(0, 1, 0, 1, number)
         change = Change(
             Action.UPSERT, Subject(SITE, "g"), (f"PROJ-{number}",), link, version, f"//ci e{number}"
         )
-        return (await ledger.merge([Item(change.event, (change,))], "group", [], time.time())).pending
+        return await ledger.merge([Item(change.event, (change,))], "group", [], time.time(), {})
 
     await wish(1)
     shadow = Shadow(ledger, observe)
@@ -357,10 +369,12 @@ async def test_a_fault_of_the_bridge_ends_the_writer(tmp_path: Path) -> None:
             raise ZeroDivisionError
 
     ledger = SqliteLedger(tmp_path / "ledger.sqlite")
+    ((lease,), _) = await ledger.hold("one", [SITE], {}, 15.0, time.time())
     writer = Writer(
+        lease=lease,
         ledger=ledger,
-        sites={SITE: Broken()},  # type: ignore[dict-item]
-        allowances={SITE: Allowance()},
+        jira=Broken(),  # type: ignore[arg-type]
+        allowance=Allowance(),
         bury=lambda *_: asyncio.sleep(0),
         observe=lambda *_, **__: None,
         clock=time.time,
@@ -368,7 +382,7 @@ async def test_a_fault_of_the_bridge_ends_the_writer(tmp_path: Path) -> None:
     )
     link = Link.model_validate({"object": {"url": "https://ci.example", "title": "A"}})
     change = Change(Action.UPSERT, Subject(SITE, "g"), ("PROJ-1",), link, Version(0, 1, 0, 1, 1), "//ci e")
-    await ledger.merge([Item("//ci e", (change,))], "group", [], time.time())
+    await ledger.merge([Item("//ci e", (change,))], "group", [], time.time(), {})
     with pytest.raises(ZeroDivisionError):
         await writer.run(asyncio.Event())
     await ledger.close()

@@ -52,24 +52,38 @@ EVENT = st.tuples(
 )
 
 
+BY = st.integers(0, 1)
+
+
 class Convergence(RuleBasedStateMachine):
     """Events, duplicates, reads, requests, answers and deaths in any order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = World()  # until `find` is told how many workers there are
         self.by_hand: dict[str, int] = {}
         self.strays: set[int] = set()
         self.moves = False
 
     @initialize(
+        workers=st.integers(1, 2),
         moves=st.booleans(),
         adopts=st.booleans(),
         takes_global_ids=st.booleans(),
         by_hand=st.lists(st.sampled_from(ISSUES), max_size=3),
+        events=st.lists(EVENT, min_size=30, max_size=40),
     )
-    def find(self, moves: bool, adopts: bool, takes_global_ids: bool, by_hand: list[str]) -> None:
-        """Some issues have links that were made by hand, of the same URL as all subjects'."""
+    def find(
+        self,
+        workers: int,
+        moves: bool,
+        adopts: bool,
+        takes_global_ids: bool,
+        by_hand: list[str],
+        events: list[tuple[str, int, list[str], str | None, bool]],
+    ) -> None:
+        """Some issues have links made by hand, of all subjects' URL; the log begins with thirty events."""
+        self.world = World(count=workers)
         self.moves = moves
         self.world.adopts = adopts
         self.world.jira.takes_global_ids = takes_global_ids
@@ -77,10 +91,6 @@ class Convergence(RuleBasedStateMachine):
             self.world.jira.add_by_hand(issue, link("by hand"))
         self.by_hand = {issue: by_hand.count(issue) for issue in ISSUES}
         self.strays = {found["id"] for found in self.world.jira.model.links()}
-
-    @initialize(events=st.lists(EVENT, min_size=30, max_size=40))
-    def happen(self, events: list[tuple[str, int, list[str], str | None, bool]]) -> None:
-        """The log begins with thirty events or more on three subjects."""
         for event in events:
             self._append(*event)
 
@@ -101,38 +111,42 @@ class Convergence(RuleBasedStateMachine):
         """An event is delivered again, as a record of its own."""
         self.world.log.append(self.world.log[number % len(self.world.log)])
 
-    @rule(count=st.integers(1, 9), dies=st.sampled_from([False, False, False, True]))
-    def consume(self, count: int, dies: bool) -> None:
+    @rule(by=BY, count=st.integers(1, 9), dies=st.sampled_from([False, False, False, True]))
+    def consume(self, by: int, count: int, dies: bool) -> None:
         """Some records are merged; sometimes the process dies right after."""
-        self.world.consume(count, dies=dies)
+        self.world.consume(count, by=by % self.world.count, dies=dies)
 
-    @rule(dies=st.sampled_from([False, False, False, True]))
-    def turn(self, dies: bool) -> None:
+    @rule(by=BY, dies=st.sampled_from([False, False, False, True]))
+    def turn(self, by: int, dies: bool) -> None:
         """The writer takes a turn; sometimes the process dies before a request leaves."""
-        self.world.turn(dies=dies)
+        self.world.turn(by=by % self.world.count, dies=dies)
 
-    @rule(count=st.integers(1, 9))
-    def turn_amid_news(self, count: int) -> None:
+    @rule(by=BY, dies=st.booleans())
+    def turn_asleep(self, by: int, dies: bool) -> None:
+        """A worker takes a turn that does not know that its lease may have ended."""
+        self.world.turn(by=by % self.world.count, sleeps=True, dies=dies)
+
+    @rule(by=BY, count=st.integers(1, 9))
+    def turn_amid_news(self, by: int, count: int) -> None:
         """Records are merged between what the schedule decides and the writer's transaction."""
-        self.world.turn(meanwhile=count)
+        self.world.turn(by=by % self.world.count, meanwhile=count)
 
-    @precondition(lambda self: self.world.in_flight)
-    @rule(number=st.integers(0, 3), is_lost=st.booleans())
-    def apply(self, number: int, is_lost: bool) -> None:
+    @rule(by=BY, number=st.integers(0, 3), is_lost=st.booleans())
+    def apply(self, by: int, number: int, is_lost: bool) -> None:
         """Jira does a request; its answer may be lost."""
-        self.world.apply(number, is_lost=is_lost)
+        self.world.apply(number, by=by % self.world.count, is_lost=is_lost)
 
-    @precondition(lambda self: self.world.in_flight)
-    @rule(number=st.integers(0, 3), error=st.sampled_from(ERRORS))
-    def fail(self, number: int, error: JiraError) -> None:
+    @rule(by=BY, number=st.integers(0, 3), error=st.sampled_from(ERRORS))
+    def fail(self, by: int, number: int, error: JiraError) -> None:
         """A request is not done."""
-        self.world.fail(number, error)
+        self.world.fail(number, error, by=by % self.world.count)
 
-    @precondition(lambda self: self.world.on_their_way)
+    @precondition(lambda self: any(worker.on_their_way for worker in self.world.workers))
     @rule(number=st.integers(0, 3))
     def deliver(self, number: int) -> None:
         """An answer arrives."""
-        self.world.deliver(number)
+        by = next(by for by, worker in enumerate(self.world.workers) if worker.on_their_way)
+        self.world.deliver(number, by=by)
 
     @precondition(lambda self: self.moves)
     @rule(number=st.integers(1, 2))
@@ -141,15 +155,34 @@ class Convergence(RuleBasedStateMachine):
         with suppress(ValueError):
             self.world.jira.model.move_issue(f"PROJ-{number}", f"OTHER-{number}")
 
-    @rule(applied=st.lists(st.booleans(), min_size=4, max_size=4))
-    def crash(self, applied: list[bool]) -> None:
-        """The process dies with requests in flight, some of which take effect."""
-        self.world.crash(applied)
+    @rule(by=BY, applied=st.lists(st.booleans(), min_size=4, max_size=4))
+    def crash(self, by: int, applied: list[bool]) -> None:
+        """The process dies with requests in flight, some of which take effect, at once or soon."""
+        self.world.crash(applied, by=by % self.world.count)
 
-    @rule(seconds=st.sampled_from([1.0, 40.0, 4_000.0]))
-    def wait(self, seconds: float) -> None:
-        """Time passes."""
-        self.world.now += seconds
+    @precondition(lambda self: self.world.late)
+    @rule(number=st.integers(0, 3))
+    def arrive(self, number: int) -> None:
+        """A request arrives whose sender is gone."""
+        self.world.arrive(number)
+
+    @rule(by=BY)
+    def beat(self, by: int) -> None:
+        """A worker renews its lease, takes it, or finds that it is lost."""
+        self.world.beat(by % self.world.count)
+
+    @rule(by=BY)
+    def release(self, by: int) -> None:
+        """A worker is stopped in an orderly way, and started anew."""
+        self.world.release(by % self.world.count)
+
+    @rule(
+        seconds=st.sampled_from([1.0, 10.0, 40.0, 4_000.0]),
+        asleep=st.sampled_from([(), (), (0,), (1,), (0, 1)]),
+    )
+    def wait(self, seconds: float, asleep: tuple[int, ...]) -> None:
+        """Time passes; a worker may sleep past its lease."""
+        self.world.wait(seconds, asleep)
 
     @precondition(lambda self: self.world.read_to == len(self.world.log))
     @rule()
@@ -157,10 +190,16 @@ class Convergence(RuleBasedStateMachine):
         """A new group reads the whole topic again."""
         self.world.replay()
 
+    @precondition(lambda self: not self.world.adopts)
+    @rule()
+    def rebuild(self) -> None:
+        """The ledger is lost and rebuilt from the topic; an adoption that had begun is forgotten with it."""
+        self.world.rebuild()
+
     @invariant()
     def no_needless_write(self) -> None:
         """Jira was never sent what it already had; until it tells, nobody knows that an issue has moved."""
-        assert self.moves or not self.world.jira.needless, self.world.jira.needless
+        assert self.moves or not self.world.needless, self.world.needless
 
     def teardown(self) -> None:
         """In the end Jira holds the newest of every link, and a replay comes to no call."""
@@ -168,6 +207,7 @@ class Convergence(RuleBasedStateMachine):
             return
         self.world.settle()
         assert self.world.standing() == self.world.expected()
+        self.no_needless_write()
         calls = self.world.jira.calls
         self.world.replay()
         self.world.settle()
@@ -279,9 +319,14 @@ def _without_one_adopter_at_a_time(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Schedule, "_waits_for", hasty)
 
 
+def _without_looking_after_a_rebuild(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(World, "rebuild", World.lose_all)
+
+
 @pytest.mark.parametrize(
     "take_out",
     [
+        _without_looking_after_a_rebuild,
         _without_one_adopter_at_a_time,
         _without_tombstones,
         _without_set_version,

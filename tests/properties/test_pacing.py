@@ -76,7 +76,7 @@ class Day:
         self.now = 0.0
         self._chance = Random(seed)
         self._schedule = Schedule(
-            {"main": allowance(Site(url="https://jira.example", auth="anonymous", max_in_flight=200))}
+            allowance(Site(url="https://jira.example", auth="anonymous", max_in_flight=200))
         )
         self._rows: dict[Subject, SubjectRows] = {}
         self._moments: list[tuple[float, int, str, object]] = []

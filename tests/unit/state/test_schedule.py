@@ -47,7 +47,7 @@ def row(issue: str, subject: str = "g", *, known: Known = Known.UNSEEN, link: Li
 
 
 def schedule(**allowance: object) -> Schedule:
-    return Schedule({"main": Allowance(**allowance)})  # type: ignore[arg-type]
+    return Schedule(Allowance(**allowance))  # type: ignore[arg-type]
 
 
 def call(one: Row) -> Call:
@@ -281,18 +281,17 @@ def test_a_429_of_an_issue_holds_that_issue() -> None:
     assert issues(plan.take(10.0)) == ["P-1"]
 
 
-def test_a_halted_site_waits_and_others_go_on() -> None:
-    """With the credentials of one site refused only its rows wait, and one of them tries it."""
-    plan = Schedule({"main": Allowance(), "other": Allowance()})
-    elsewhere = replace(row("Q-1"), key=LinkKey("other", "Q-1", "g"))
+def test_a_halted_site_waits() -> None:
+    """With the site's credentials refused its rows wait, and one of them tries it."""
+    plan = schedule()
     plan.put([row("P-1")], 0.0)
     plan.take(0.0)
     answer(plan, row("P-1"), JiraUnauthorized("no", status=401), 0.0)
-    plan.put([row("P-1"), row("P-2"), elsewhere], 0.0)
-    assert issues(plan.take(0.0)) == ["Q-1"]
+    plan.put([row("P-1"), row("P-2")], 0.0)
+    assert not plan.take(0.0)
     assert plan.wake(0.0) == REFUSED_WAIT
     assert issues(plan.take(REFUSED_WAIT)) == ["P-1"]
-    assert plan.circuit("main").state is State.HALF_OPEN
+    assert plan.circuit.state is State.HALF_OPEN
     assert plan.wake(REFUSED_WAIT) == FOREVER
     answer(plan, row("P-1"), WRITTEN, REFUSED_WAIT)
     assert issues(plan.take(REFUSED_WAIT)) == ["P-2"]
@@ -308,7 +307,7 @@ def test_a_late_answer_of_before_does_not_close_the_circuit() -> None:
     plan.put([rows[0]], 0.0)
     assert issues(plan.take(REFUSED_WAIT)) == ["P-0"]
     answer(plan, rows[1], WRITTEN, REFUSED_WAIT)
-    assert plan.circuit("main").state is State.HALF_OPEN
+    assert plan.circuit.state is State.HALF_OPEN
 
 
 def test_a_probe_that_was_not_needed_leaves_its_place_to_the_next() -> None:
