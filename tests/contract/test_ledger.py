@@ -30,6 +30,7 @@ from bridge.ports import Lease, Repair
 from bridge.state.leases import ARRIVAL
 from tests.ledgers import (
     GLOBAL_ID,
+    KEY,
     NOW,
     Shown,
     issues,
@@ -43,8 +44,6 @@ from tests.ledgers import (
     skipped,
     start,
 )
-
-KEY = LinkKey("main", "PROJ-1", GLOBAL_ID)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

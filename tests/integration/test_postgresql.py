@@ -7,8 +7,9 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from zlib import crc32
@@ -201,6 +202,63 @@ async def test_turns_and_takeovers_are_one_after_the_other(
     assert len((await settle(two, taken, room=100)).rows) == 50
 
 
+async def waiting(db: asyncpg.Connection) -> bool:
+    """Whether a transaction waits for a lock."""
+    return bool(await db.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+
+@pytest.mark.parametrize("table", ["subjects", "leases"])
+async def test_a_transaction_waits_for_another_of_its_subject_or_a_takeover(
+    url: str, one: PostgresqlLedger, table: str
+) -> None:
+    """Merges of one subject follow each other, and nothing is stored while a lease is being taken."""
+    held = (await lease(one))["main"]
+    await merge(one, item(1, "PROJ-1", action=Action.SET), held={"main": held.fence})
+    works: list[Callable[[], Awaitable[object]]] = [
+        lambda: merge(one, item(2, "PROJ-2"), held={"main": held.fence}),
+        lambda: start(one, held, ledgers.KEY),
+    ]
+    for work in works:
+        async with session(url) as db:
+            async with db.transaction():
+                await db.fetch(f"SELECT FROM {table} WHERE site = 'main' FOR UPDATE")
+                task = asyncio.ensure_future(work())
+                async with session(url) as watcher:
+                    await eventually(partial(waiting, watcher))
+                assert not task.done()
+            await task
+
+
+async def test_transactions_of_the_same_subjects_never_wait_for_each_other_in_a_circle(
+    url: str, one: PostgresqlLedger
+) -> None:
+    """Locks are taken in one order, so that the server has no deadlock to break."""
+    chance = random.Random(7)
+    held = (await lease(one))["main"]
+    rows = await merge(one, *(item(1, "P-1", global_id=f"id={n}") for n in range(8)))
+
+    async def work(first: int) -> None:
+        for time in range(first, first + 25):
+            keys = [row.key for row in chance.sample(rows, 6)]
+            if chance.random() < 0.3:
+                await one.doubt(keys, NOW)
+            elif chance.random() < 0.3:
+                await one.turn(held, [], dict.fromkeys(keys, CallKind.CREATE), 2, NOW)
+            else:
+                await merge(one, *(item(time, "P-1", "P-2", global_id=key.global_id) for key in keys))
+
+    async with session(url) as db:
+        before = await deadlocks(db)
+        await asyncio.gather(*(work(1_000 * n) for n in range(8)))
+        assert await deadlocks(db) == before
+
+
+async def deadlocks(db: asyncpg.Connection) -> int:
+    """How many the server has broken; sessions that are idle have told it."""
+    await db.execute("SELECT pg_stat_force_next_flush()")
+    return int(await db.fetchval("SELECT sum(deadlocks) FROM pg_stat_database"))
+
+
 async def test_any_order_of_merges_turns_and_takeovers_comes_to_the_same(url: str) -> None:
     """Four workers at once never block each other for good, and each row ends as its newest event says."""
     chance = random.Random(7)
@@ -239,11 +297,9 @@ async def test_any_order_of_merges_turns_and_takeovers_comes_to_the_same(url: st
                         await ledger.doubt([call.key for call in calls if not call.link], NOW)
 
     async with session(url) as db:
-        deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-        before = await db.fetchval(deadlocks)
+        before = await deadlocks(db)
         await asyncio.gather(*(work(f"worker {n}", shuffled[n::4]) for n in range(4)))
-        await db.execute("SELECT pg_stat_force_next_flush()")
-        assert await db.fetchval(deadlocks) == before
+        assert await deadlocks(db) == before
     model = SqliteTables(":memory:")
     model.merge(items, "group", read(0, 1), NOW, {})
     async with opened(url) as ledger:
