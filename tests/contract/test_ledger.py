@@ -335,6 +335,14 @@ async def test_rows_that_others_left_are_claimed_in_a_turn(ledger: Shown) -> Non
     assert not (await settle(ledger, held, room=0)).more
 
 
+async def test_a_turn_claims_whole_subjects(ledger: Shown) -> None:
+    """A delete is claimed with the upserts of its subject, for which it waits."""
+    held = (await lease(ledger))["main"]
+    await merge(ledger, item(1, "OLD-1", "OLD-2", action=Action.SET), item(2, "NEW-1", action=Action.SET))
+    turn = await settle(ledger, held, room=1)
+    assert sorted(issues(turn.rows)) == ["NEW-1", "OLD-1", "OLD-2"]
+
+
 async def test_a_merge_under_a_spent_fence_claims_nothing(ledger: Shown) -> None:
     """The rows are left for who has the lease now, and those that were claimed before too."""
     held = (await lease(ledger, seconds=0.0))["main"]

@@ -162,6 +162,32 @@ async def test_no_row_is_claimed_twice_under_a_fence(one: PostgresqlLedger) -> N
     assert len(claimed) == len(set(claimed)) == 200
 
 
+async def test_what_others_left_of_a_subject_is_claimed_with_it(
+    one: PostgresqlLedger, two: PostgresqlLedger
+) -> None:
+    """A merge or a turn that has a subject's rows in hand leaves none of them unclaimed."""
+    held = (await lease(one))["main"]
+    await merge(two, item(1, "PROJ-1"))
+    rows = await merge(one, item(2, "PROJ-2"), held={"main": held.fence})
+    assert sorted(issues(rows)) == ["PROJ-1", "PROJ-2"]
+    await merge(two, item(3, "PROJ-3"))
+    assert issues((await start(one, held, rows[0].key)).rows) == [rows[0].key.issue, "PROJ-3"]
+    assert (await settle(one, held, room=10)).rows == ()
+
+
+async def test_a_subject_that_another_has_in_hand_is_claimed_later(url: str, one: PostgresqlLedger) -> None:
+    """A turn waits for no merge, takes the other subjects, and asks for more only where it got some."""
+    held = (await lease(one))["main"]
+    await merge(one, item(1, "PROJ-1"), item(2, "PROJ-2", global_id="other"))
+    async with session(url) as db:
+        async with db.transaction():
+            await db.fetch("SELECT FROM subjects WHERE global_id = 'other' FOR UPDATE")
+            turn = await settle(one, held, room=2)
+            assert (issues(turn.rows), turn.more) == (["PROJ-1"], True)
+            assert not (await settle(one, held, room=1)).more
+        assert issues((await settle(one, held, room=2)).rows) == ["PROJ-2"]
+
+
 async def test_a_takeover_waits_for_the_transactions_under_the_lease(
     url: str, one: PostgresqlLedger, two: PostgresqlLedger
 ) -> None:
