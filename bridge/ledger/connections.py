@@ -195,9 +195,7 @@ class Connections:
         found = await revision(connection)
         if found is None or found < REVISION:
             has = "has no tables of the bridge yet" if found is None else f"has format {found}"
-            raise LedgerFormat(
-                f"{self.where} {has}, this version needs {REVISION}: run `jira-bridge ledger migrate`"
-            )
+            raise LedgerFormat(f"{self.where} {has}, this version needs {REVISION}. {LedgerFormat.advice}")
         if found != REVISION:
             raise LedgerFormat(
                 f"{self.where} has format {found}, this version knows {REVISION}. {LedgerFormat.advice}"
