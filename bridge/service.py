@@ -46,7 +46,7 @@ from bridge.kafka.dead_letters import refused
 from bridge.kafka.envelope import HEADERS_ALLOWANCE
 from bridge.kafka.topics import Topic, ensure_topics
 from bridge.leaseholder import Leaseholder
-from bridge.ledger.sqlite import SqliteLedger
+from bridge.ledger import open_ledger
 from bridge.mapping import mapper as mapped
 from bridge.mapping.builtin import builtin_mappings
 from bridge.mapping.rules import RuleMapping, parse_mapping
@@ -184,7 +184,7 @@ class Service:
 
     async def _worker(self, stack: AsyncExitStack, publish: Publish) -> Job:
         settings = self.settings
-        ledger = SqliteLedger(settings.ledger.path)
+        ledger = open_ledger(settings.ledger.url, settings.ledger.secret)
         stack.push_async_callback(ledger.close)
         sites = {name: await stack.enter_async_context(client) for name, client in jiras(settings).items()}
         stopping = asyncio.Event()

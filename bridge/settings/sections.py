@@ -79,9 +79,21 @@ def _format(version: int) -> int:
     return version
 
 
-def _sqlite(url: str) -> str:
-    if not url.startswith("sqlite:///") or url == "sqlite:///":
-        raise ValueError("names no ledger; supported is sqlite:///PATH (four slashes before an absolute one)")
+_SQLITE = r"sqlite:///.+"
+_POSTGRESQL = r"postgresql://([^:@/?#\s]+(:(?P<password>[^@/?#\s]*))?@)?[^@/?#\s]*/[^/?#\s]*(\?[^#\s]*)?"
+
+
+def _database(url: str) -> str:
+    if re.fullmatch(_SQLITE, url):
+        return url
+    found = re.fullmatch(_POSTGRESQL, url)
+    if not found:
+        raise ValueError(
+            "names no ledger; supported are sqlite:///PATH (four slashes before an absolute one) and "
+            "postgresql://USER@HOST:PORT/DATABASE"
+        )
+    if found["password"] or re.search(r"[?&](ssl)?password=", url):
+        raise ValueError("holds a password, which would be shown; expected it under ledger.password")
     return url
 
 
@@ -431,17 +443,30 @@ class Site(Section):
 class Ledger(Section):
     """Where it stands what is wanted and what Jira has."""
 
-    url: Annotated[str, AfterValidator(_sqlite)] = Field(
-        "sqlite:///jira-bridge.sqlite", description="the database, sqlite:///PATH"
+    url: Annotated[str, AfterValidator(_database)] = Field(
+        "sqlite:///jira-bridge.sqlite",
+        description="the database, sqlite:///PATH, or for several workers postgresql://USER@HOST:PORT/DATABASE",
     )
+    password: Secret | None = Field(None, description="PostgreSQL's password for the user in the url")
     journal_days: int = Field(14, ge=1, description="days for which it is remembered what became of an event")
     tombstone_days: int = Field(
         30, ge=1, description="days for which a deleted link is remembered; kafka.retention_days or more"
     )
 
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.password and self.url.startswith("sqlite:"):
+            raise Contradiction((("password",), "is of no use with SQLite; expected a url of PostgreSQL"))
+        return self
+
+    @property
+    def secret(self) -> str | None:
+        """The password in plain text."""
+        return self.password.get_secret_value() if self.password else None
+
     @property
     def path(self) -> Path:
-        """The database's file."""
+        """The file of an SQLite ledger."""
         return Path(self.url.removeprefix("sqlite:///"))
 
 

@@ -156,7 +156,7 @@ class Batch:
             self._join_same_link(done.row.key, done.row.link_id)
 
     def _learn_move(self, call: Call, answer: Answer) -> None:
-        issue = _issue_named_by(answer)
+        issue = issue_named_by(answer)
         if issue and issue != call.key.issue:
             self._move(call.key.site, call.key.issue, issue)
 
@@ -225,7 +225,8 @@ def _marked(row: Row, call: Call) -> Row:
     return replace(row, known=Known.UNSURE)
 
 
-def _issue_named_by(answer: Answer) -> str | None:
+def issue_named_by(answer: Answer) -> str | None:
+    """The key that Jira gives the issue, where the answer tells it."""
     match answer:
         case Written(issue=issue):
             return issue
