@@ -160,6 +160,10 @@ class PostgresqlLedger:
         """See `bridge.ports.Ledger`."""
         return _rows(await self._fetch(sql.PAGE, site, after, most))
 
+    async def find(self, keys: Sequence[LinkKey]) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        return _rows(await self._fetch(sql.FIND, *sql.arrays(keys))) if keys else []
+
     async def waiting(self, event: str) -> list[Row]:
         """See `bridge.ports.Ledger`."""
         return _rows(await self._fetch(sql.WAITING, sql.escaped(event)))

@@ -136,6 +136,10 @@ ON CONFLICT (site, issue) DO UPDATE SET now = excluded.now
 
 PENDING = f"SELECT {ROW} FROM rows WHERE phase = 'pending'"  # noqa: S608
 ALL = f"SELECT {ROW} FROM rows ORDER BY site, issue, global_id"  # noqa: S608
+FIND = f"""
+SELECT {ROW} FROM rows JOIN unnest($1::text[], $2::text[], $3::text[]) AS named (site, issue, global_id)
+  USING (site, issue, global_id)
+"""  # noqa: S608
 PAGE = f"""
 SELECT {ROW} FROM rows WHERE site = $1 AND issue IN (
   SELECT DISTINCT issue FROM rows WHERE site = $1 AND issue > $2 ORDER BY issue LIMIT $3
