@@ -19,6 +19,8 @@ ROOMS = ("sources", "mapping", "state", "kafka", "jira", "ledger", "observe", "s
 SHELLS = {
     "bridge.writer",
     "bridge.shadow",
+    "bridge.reconcile",
+    "bridge.plan_file",
     "bridge.intake",
     "bridge.leaseholder",
     "bridge.ingress",
