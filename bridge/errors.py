@@ -45,7 +45,10 @@ class LedgerFormat(BridgeError):
     """The ledger was written by a version of the bridge that this one does not know."""
 
     code = "ledger_format"
-    advice = "Use the version of jira-bridge that wrote the ledger, or a later one."
+    advice = (
+        "Run `jira-bridge ledger migrate` where the ledger is older or has no tables; else use the version "
+        "of jira-bridge that wrote it, or a later one."
+    )
 
 
 class LedgerUnavailable(BridgeError):

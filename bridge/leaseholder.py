@@ -166,8 +166,12 @@ class Leaseholder:
             tenure.stop.set()
             if tenure.task:
                 tasks.append(tenure.task)
-        if tasks:
-            await asyncio.wait(tasks)
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            for task in tasks:  # those that there was no time for
+                task.cancel()
         with suppress(LedgerUnavailable):
             await self._doubt()
 

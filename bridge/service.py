@@ -200,7 +200,7 @@ class Service:
 
     def _writers(self, ledger: Ledger, sites: Mapping[str, JiraClient], bury: Bury) -> Leaseholder | Shadow:
         if self.settings.worker.shadow:
-            return Shadow(ledger, self._tell)
+            return Shadow(ledger, list(sites), self._tell)
 
         def writer(lease: Lease) -> Writer:
             return Writer(

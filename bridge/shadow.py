@@ -6,12 +6,18 @@ What it leaves undone stays wanted, so that a writer on the same ledger goes on 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from bridge.errors import LedgerUnavailable
 from bridge.model import Row
 from bridge.ports import Ledger, Merged, Observe
 from bridge.state.decide import call_for
+
+_ISSUES = 100
+"""So many issues' rows it has in mind at a time."""
+_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,7 @@ class Shadow:
     """Tells of each row that wants a call, when it comes to want it."""
 
     ledger: Ledger
+    sites: Sequence[str]
     observe: Observe
 
     @property
@@ -47,5 +54,21 @@ class Shadow:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tell of what waits already, and then of what comes, until `stop`."""
-        self._tell(await self.ledger.pending())
+        for site in self.sites:
+            after: str | None = ""
+            while after is not None and not stop.is_set():
+                after = await self._look(site, after, stop)
         await stop.wait()
+
+    async def _look(self, site: str, after: str, stop: asyncio.Event) -> str | None:
+        """Tell of some issues' rows; the last of these issues, None when there are no more."""
+        try:
+            rows = await self.ledger.page(site, after, _ISSUES)
+        except LedgerUnavailable as error:
+            self.observe("ledger_unavailable", client="shadow", error=str(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_AGAIN_SECONDS):
+                    await stop.wait()
+            return after
+        self._tell(rows)
+        return rows[-1].key.issue if rows else None

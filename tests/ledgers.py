@@ -14,6 +14,7 @@ from bridge.ports import Item, Lease, Ledger, Settled, Turn
 from bridge.state.decide import decide
 
 GLOBAL_ID = "system=ci&id=1"
+KEY = LinkKey("main", "PROJ-1", GLOBAL_ID)
 NOW = 1_700_000_000.0
 
 

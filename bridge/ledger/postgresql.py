@@ -16,7 +16,7 @@ from bridge.errors import LeaseLost, PositionMoved
 from bridge.ledger import statements as sql
 from bridge.ledger.columns import entry_columns, read_entry, read_row, read_wanted
 from bridge.ledger.connections import Again, Connection, Connections
-from bridge.model import CallKind, Entry, LinkKey, Position, Row, Subject, Wanted
+from bridge.model import CallKind, Entry, LinkKey, Phase, Position, Row, Subject, Wanted
 from bridge.ports import Item, Lease, Merged, Repair, Settled, Turn
 from bridge.state.batch import Batch, issue_named_by
 from bridge.state.leases import ARRIVAL, Share, Standing, share
@@ -120,11 +120,11 @@ class PostgresqlLedger:
             async with _batch(db, subjects, issues, now, {lease.site: lease.fence}) as batch:
                 batch.settle(settled)
                 calls = batch.start(starting)
-                claimed = await _claim(db, lease, room)
+                claimed, more = await _claim(db, lease, room)
             idle = {row.key: row for key in starting if (row := batch.row(key)) is not None}
             rows = {**claimed, **idle, **batch.changed}
             left = [row for key, row in rows.items() if key not in batch.removed]
-            return Turn(tuple(left), tuple(calls), tuple(batch.entries), 0 < room == len(claimed))
+            return Turn(tuple(left), tuple(calls), tuple(batch.entries), more)
 
         return await self._db.transaction(turn)
 
@@ -318,31 +318,46 @@ async def _batch(
     keys = sql.arrays(sorted(subjects)) or [[], []]
     if makes:
         await db.execute(sql.MAKE_SUBJECTS, *keys)
-    loaded = await _load(db, keys)
-    if makes and len(loaded) < len(keys[0]):  # one was pruned in between
+    sets, rows = await _load(db, keys)
+    if makes and len(sets) < len(keys[0]):  # one was pruned in between
         raise Again("a subject is gone")
-    states = {**{subject: SubjectRows(subject) for subject in subjects}, **loaded}
-    named = {*issues, *((s.site, issue) for s, state in states.items() for issue in state.rows)}
-    moved = await db.fetch(sql.MOVED, *(sql.arrays(named) or ([], [])))
-    ways = {(site, issue): to for site, issue, to in map(sql.values, moved)}
-    batch = Batch(states, ways, now)
+    by_issue: dict[Subject, dict[str, Row]] = {subject: {} for subject in subjects}
+    for row, _ in rows:
+        by_issue[row.key.subject][row.key.issue] = row
+    states = {each: SubjectRows(each, sets.get(each), by_issue[each]) for each in by_issue}
+    batch = Batch(states, await _moved(db, {*issues, *(row.key[:2] for row, _ in rows)}), now)
+    _claim_with(batch, rows, claims or {})
     yield batch
     await _store(db, batch, claims or {})
 
 
-async def _load(db: Connection, keys: Sequence[Sequence[str]]) -> dict[Subject, SubjectRows]:
-    """Lock the subjects, then read their rows: none changes from then on."""
+async def _load(
+    db: Connection, keys: Sequence[Sequence[str]]
+) -> tuple[dict[Subject, Wanted | None], list[tuple[Row, int]]]:
+    """Lock the subjects, then read their rows, each with its claim: none changes from then on."""
     if not keys[0]:
-        return {}
-    sets: dict[Subject, Wanted | None] = {}
-    rows: dict[Subject, dict[str, Row]] = {}
-    for site, global_id, *last_set in map(sql.values, await db.fetch(sql.SUBJECTS, *keys)):
-        subject = Subject(site, global_id)
-        sets[subject] = None if last_set[0] is None else read_wanted(*last_set)
-        rows[subject] = {}
-    for row in _rows(await db.fetch(sql.ROWS, *keys)):
-        rows[row.key.subject][row.key.issue] = row
-    return {subject: SubjectRows(subject, last_set, rows[subject]) for subject, last_set in sets.items()}
+        return {}, []
+    sets = {
+        Subject(site, global_id): None if last_set[0] is None else read_wanted(*last_set)
+        for site, global_id, *last_set in map(sql.values, await db.fetch(sql.SUBJECTS, *keys))
+    }
+    found = map(sql.values, await db.fetch(sql.ROWS, *keys))
+    return sets, [(read_row(columns), claim) for *columns, claim in found]
+
+
+async def _moved(db: Connection, issues: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The ways from these issues' keys to their present ones."""
+    named = sql.arrays(issues)
+    found = await db.fetch(sql.MOVED, *named) if named else ()
+    return {(site, issue): now for site, issue, now in map(sql.values, found)}
+
+
+def _claim_with(batch: Batch, rows: Iterable[tuple[Row, int]], claims: Mapping[str, int]) -> None:
+    """Have what others left of the subjects claimed too: a delete waits for the upserts of its own."""
+    for row, claim in rows:
+        is_left = row.phase is Phase.PENDING and claim < claims.get(row.key.site, 0)
+        if is_left and row.key not in batch.removed:
+            batch.changed.setdefault(row.key, row)
 
 
 async def _store(db: Connection, batch: Batch, claims: Mapping[str, int]) -> None:
@@ -362,9 +377,13 @@ async def _store(db: Connection, batch: Batch, claims: Mapping[str, int]) -> Non
             await db.execute(statement, *columns)
 
 
-async def _claim(db: Connection, lease: Lease, room: int) -> dict[LinkKey, Row]:
-    """Rows that nobody claimed under the lease; those that another transaction has now, at a later turn."""
-    if room <= 0:
-        return {}
-    rows = _rows(await db.fetch(sql.CLAIM, lease.site, lease.fence, room))
-    return {row.key: row for row in rows}
+async def _claim(db: Connection, lease: Lease, room: int) -> tuple[dict[LinkKey, Row], bool]:
+    """Whole subjects: a delete waits for the upserts of its own. Those that another transaction has wait too.
+
+    They are locked by one statement and read by the next, which sees what the last to have them did.
+    """
+    found = await db.fetch(sql.LEFT, lease.site, lease.fence, room) if room > 0 else ()
+    if not found:
+        return {}, False
+    claimed = await db.fetch(sql.CLAIM, lease.site, lease.fence, [global_id for global_id, _ in found])
+    return {row.key: row for row in _rows(claimed)}, found[0][1] == room

@@ -11,6 +11,7 @@ import fcntl
 import os
 import socket
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
@@ -406,7 +407,7 @@ class SqliteLedger:
 
     async def release(self, lease: Lease) -> None:
         """See `bridge.ports.Ledger`."""
-        await self._run(self._tables.release, lease, 0.0)
+        await self._run(self._tables.release, lease, time.time())
 
     async def turn(
         self,

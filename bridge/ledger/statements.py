@@ -81,7 +81,7 @@ SUBJECTS = f"""
 SELECT site, global_id, version, event, seen FROM subjects WHERE {_THESE}
 ORDER BY site, global_id FOR UPDATE
 """  # noqa: S608 - of constants only, as all below
-ROWS = f"SELECT {ROW} FROM rows WHERE {_THESE} ORDER BY site, global_id, issue FOR UPDATE"  # noqa: S608
+ROWS = f"SELECT {ROW}, claim FROM rows WHERE {_THESE} ORDER BY site, global_id, issue FOR UPDATE"  # noqa: S608
 MOVED = """
 WITH RECURSIVE way AS (
   SELECT moves.* FROM moves JOIN unnest($1::text[], $2::text[]) AS named (site, issue) USING (site, issue)
@@ -90,12 +90,17 @@ WITH RECURSIVE way AS (
 )
 SELECT site, issue, now FROM way
 """
-CLAIM = f"""
-WITH due (s, g, i) AS MATERIALIZED (
-  SELECT site, global_id, issue FROM rows WHERE site = $1 AND phase = 'pending' AND claim < $2
-  LIMIT $3 FOR UPDATE SKIP LOCKED
+LEFT = """
+WITH due AS MATERIALIZED (
+  SELECT global_id FROM rows WHERE site = $1 AND phase = 'pending' AND claim < $2 LIMIT $3
 )
-UPDATE rows SET claim = $2 FROM due WHERE site = s AND global_id = g AND issue = i RETURNING {ROW}
+SELECT global_id, (SELECT count(*) FROM due) FROM subjects
+WHERE site = $1 AND global_id IN (SELECT global_id FROM due) FOR UPDATE OF subjects SKIP LOCKED
+"""
+"""Subjects with rows that nobody claimed, locked; and how many such rows were found."""
+CLAIM = f"""
+UPDATE rows SET claim = $2 WHERE site = $1 AND global_id = ANY($3) AND phase = 'pending' AND claim < $2
+RETURNING {ROW}
 """  # noqa: S608
 REMOVE_ROWS = """
 DELETE FROM rows USING unnest($1::text[], $2::text[], $3::text[]) AS gone (s, i, g)

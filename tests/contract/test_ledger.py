@@ -31,6 +31,7 @@ from bridge.ports import Lease, Repair
 from bridge.state.leases import ARRIVAL
 from tests.ledgers import (
     GLOBAL_ID,
+    KEY,
     NOW,
     Shown,
     issues,
@@ -44,8 +45,6 @@ from tests.ledgers import (
     skipped,
     start,
 )
-
-KEY = LinkKey("main", "PROJ-1", GLOBAL_ID)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -335,6 +334,14 @@ async def test_rows_that_others_left_are_claimed_in_a_turn(ledger: Shown) -> Non
     assert [(len(turn.rows), turn.more) for turn in turns] == [(2, True), (2, True), (1, False)]
     assert len({row.key for turn in turns for row in turn.rows}) == 5
     assert not (await settle(ledger, held, room=0)).more
+
+
+async def test_a_turn_claims_whole_subjects(ledger: Shown) -> None:
+    """A delete is claimed with the upserts of its subject, for which it waits."""
+    held = (await lease(ledger))["main"]
+    await merge(ledger, item(1, "OLD-1", "OLD-2", action=Action.SET), item(2, "NEW-1", action=Action.SET))
+    turn = await settle(ledger, held, room=1)
+    assert sorted(issues(turn.rows)) == ["NEW-1", "OLD-1", "OLD-2"]
 
 
 async def test_a_merge_under_a_spent_fence_claims_nothing(ledger: Shown) -> None:

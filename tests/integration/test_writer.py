@@ -350,7 +350,7 @@ async def test_a_shadow_tells_and_asks_nothing(tmp_path: Path) -> None:
         return await ledger.merge([Item(change.event, (change,))], "group", [], time.time(), {})
 
     await wish(1)
-    shadow = Shadow(ledger, observe)
+    shadow = Shadow(ledger, [SITE], observe)
     running = asyncio.create_task(shadow.run(stop))
     await eventually(lambda: len(told) == 1)
     shadow.offer(await wish(2))
@@ -386,3 +386,17 @@ async def test_a_fault_of_the_bridge_ends_the_writer(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         await writer.run(asyncio.Event())
     await ledger.close()
+
+
+async def test_an_object_takes_its_links_along(desk: Desk) -> None:
+    """Naming another issue takes the link off the first; an object that is gone takes all of them off."""
+    await desk.wish("PROJ-1", "PROJ-2", title="A", is_set=True)
+    await desk.settled()
+    await desk.wish("PROJ-2", "PROJ-3", title="A", is_set=True)
+    await desk.settled()
+    assert desk.titles() == {"PROJ-2": "A", "PROJ-3": "A"}
+    await desk.wish(title=None, is_set=True)
+    await desk.settled()
+    assert desk.titles() == {}
+    written = [(entry.issue, entry.action) for entry in desk.jira.model.history]
+    assert len(written) == 6, "two creates, one more, one delete, and two deletes"

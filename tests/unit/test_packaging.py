@@ -92,7 +92,9 @@ def test_the_chart_knows_the_configuration(tmp_path: Path) -> None:
     assert json.loads(copy.read_text("utf-8")) == json.loads(text("helm/values.schema.json"))
 
 
-@pytest.fixture(params=["helm/values.yaml", "helm/ci/full-values.yaml"])
+@pytest.fixture(
+    params=["helm/values.yaml", *(f"helm/ci/{path.name}" for path in (ROOT / "helm/ci").iterdir())]
+)
 def manifests(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     """What the chart renders for the values."""
     helm = shutil.which("helm") or shutil.which("helm", path=ROOT / ".cache/bin")
@@ -157,18 +159,27 @@ def test_the_chart_gives_its_pods_no_rights(manifests: list[dict[str, Any]]) -> 
         assert (pod["automountServiceAccountToken"], pod["enableServiceLinks"]) == (False, False)
         assert pod["securityContext"]["runAsNonRoot"]
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert pod["containers"][0]["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }
+        for container in (*pod["containers"], *pod.get("initContainers", [])):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
 
 
 def test_the_ledger_of_the_chart_is_on_its_volume(manifests: list[dict[str, Any]], tmp_path: Path) -> None:
-    """The worker's ledger is where the claim is mounted, and no two workers run at a time."""
+    """A file is where the claim is mounted, with one worker at a time; a server needs neither."""
     deployment = of(manifests, "Deployment", "worker")["spec"]
-    mounts = {
-        m["name"]: m["mountPath"] for m in deployment["template"]["spec"]["containers"][0]["volumeMounts"]
-    }
-    assert str(configured("worker", manifests, tmp_path).ledger.path.parent) == mounts["ledger"]
-    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    pod = deployment["template"]["spec"]
+    mounts = {m["name"]: m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
+    ledger = configured("worker", manifests, tmp_path).ledger
+    if ledger.url.startswith("sqlite:"):
+        assert str(ledger.path.parent) == mounts["ledger"]
+        assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+        return
+    assert "ledger" not in mounts
+    assert "strategy" not in deployment
+    assert "PersistentVolumeClaim" not in {manifest["kind"] for manifest in manifests}
+    (migrate,) = pod["initContainers"]
+    assert migrate["args"] == ["ledger", "migrate", *pod["containers"][0]["args"][1:]]
+    assert migrate["volumeMounts"] == pod["containers"][0]["volumeMounts"]

@@ -35,9 +35,9 @@ def test_a_label_that_is_not_given_is_empty() -> None:
 def test_a_gauge_holds_the_last_amount() -> None:
     """A gauge is set from the field that its state names."""
     metrics = Metrics()
-    metrics("backlog", rows=7)
-    metrics("backlog", rows=3)
-    assert sample(metrics, "jira_bridge_backlog_rows") == 3
+    metrics("backlog", site="s", rows=7)
+    metrics("backlog", site="s", rows=3)
+    assert sample(metrics, "jira_bridge_backlog_rows", site="s") == 3
 
 
 def test_two_states_may_set_one_gauge() -> None:
