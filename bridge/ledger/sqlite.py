@@ -539,6 +539,17 @@ def _lock(path: Path) -> int:
     return lock
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep every other process from the ledger, without opening it. Raises LedgerBusy, LedgerUnavailable."""
+    lock = _lock(path)
+    try:
+        with _told(path):
+            yield
+    finally:
+        os.close(lock)
+
+
 _PASSING = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,

@@ -34,6 +34,7 @@ FORGET_WORKERS = "DELETE FROM workers WHERE until <= $1"
 SIGN_OF_LIFE = """
 INSERT INTO workers VALUES ($1, $2) ON CONFLICT (worker) DO UPDATE SET until = excluded.until
 """
+WORKERS = "SELECT worker FROM workers ORDER BY worker"
 COUNT_WORKERS = "SELECT count(*) FROM workers"
 MAKE_LEASES = """
 INSERT INTO leases (site) SELECT site FROM unnest($1::text[]) AS served (site) ORDER BY site
@@ -68,6 +69,8 @@ TELL = (
     "SELECT pg_notify('jira_bridge_' || md5(current_schema()), site) FROM unnest($1::text[]) AS news (site)"
 )
 SITES = "SELECT site FROM leases"
+
+CLEAR = [f"DELETE FROM {table}" for table in ("rows", "subjects", "moves", "positions")]  # noqa: S608
 
 # --- rows ----------------------------------------------------------------------------------
 

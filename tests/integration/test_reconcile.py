@@ -6,133 +6,32 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from bridge.errors import JiraError, UsageError
+from bridge.errors import UsageError
 from bridge.jira.auth import Basic
 from bridge.jira.client import JiraClient
-from bridge.leaseholder import Leaseholder
 from bridge.ledger import open_ledger
-from bridge.mapping.identity import is_global_id
 from bridge.model import (
-    Action,
-    Call,
-    Change,
-    Link,
     Outcome,
     RemoteLink,
-    Subject,
-    Version,
 )
 from bridge.plan_file import PlanFile
-from bridge.ports import Item, Jira, Lease
-from bridge.reconcile import Reconciliation, Rounds
+from bridge.ports import Jira
+from bridge.reconcile import Rounds
 from bridge.simulator.faults import Knobs, Login
 from bridge.simulator.jira_model import JiraModel, Permission
 from bridge.simulator.jira_server import JiraServer
-from bridge.state.pace import Allowance
 from bridge.state.reconcile import Compared, Difference, Orphaned, Plan, Policy, Removed, Scope
-from bridge.writer import Writer
 from tests.brokers import eventually
+from tests.desks import OURS, SITE, Desk, link
 from tests.ledgers import Shown, postgresql
 
-SITE = "main"
-OURS = "system=github:github.com&type=build&id={}"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def link(title: str) -> Link:
-    return Link.model_validate({"object": {"url": "https://ci.example", "title": title}})
-
-
-@dataclass
-class Desk:
-    """A ledger, a Jira, and a worker that is started when a test wants one."""
-
-    jira: JiraServer
-    client: JiraClient
-    ledger: Shown
-    states: list[tuple[str, dict[str, object]]] = field(default_factory=list)
-    time: int = 0
-    writers: Leaseholder = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.writers = Leaseholder(self.ledger, "one", [SITE], self._writer, self.observe, time.time)
-
-    def observe(self, state: str, /, **fields: object) -> None:
-        """An Observe that remembers."""
-        self.states.append((state, fields))
-
-    def told(self, state: str) -> list[dict[str, object]]:
-        """What was told each time that the state was met."""
-        return [fields for name, fields in self.states if name == state]
-
-    def _writer(self, lease: Lease) -> Writer:
-        async def bury(_call: Call, _error: JiraError) -> None:
-            pass
-
-        return Writer(
-            lease=lease,
-            ledger=self.ledger,
-            jira=self.client,
-            allowance=Allowance(),
-            bury=bury,
-            observe=self.observe,
-            clock=time.time,
-            jitter=lambda: 1.0,
-        )
-
-    async def wish(self, issue: str, title: str | None = "A", number: int = 1) -> None:
-        """Merge a change that is newer than all before."""
-        self.time += 1
-        action = Action.UPSERT if title else Action.DELETE
-        version = Version(0, self.time, 0, self.time, self.time)
-        subject = Subject(SITE, OURS.format(number))
-        event = f"//ci e{self.time}"
-        change = Change(action, subject, (issue,), link(title) if title else None, version, event)
-        await self.ledger.merge([Item(event, (change,))], "group", [], time.time(), {})
-        self.writers.hear(SITE)
-
-    async def links(self, count: int) -> None:
-        """So many links, each on an issue of its own, written and at rest."""
-        for number in range(1, count + 1):
-            await self.wish(f"PROJ-{number}", number=number)
-        await self.settled()
-
-    async def settled(self) -> None:
-        """Wait until nothing wants a call any more."""
-
-        async def nothing_waits() -> bool:
-            return not await self.ledger.pending()
-
-        await eventually(nothing_waits)
-
-    def standing(self) -> dict[tuple[str, str | None], str]:
-        """The titles that stand in Jira, by issue and globalId."""
-        links = self.jira.model.links()
-        return {(one["issue"], one["globalId"]): one["body"]["object"]["title"] for one in links}
-
-    @property
-    def lists(self) -> int:
-        """How often an issue's links were listed."""
-        return sum(call.method == "GET" and "globalId" not in call.path for call in self.jira.calls)
-
-    def reconciliation(self, jira: Jira | None = None) -> Reconciliation:
-        """What compares, as fast as it can."""
-        return Reconciliation(
-            {SITE: jira or self.client}, is_global_id, 1_000, self.observe, time.time, self.writers.hear
-        )
-
-    async def reconcile(self, policy: Policy | None = None, percent: float = 50) -> Plan:
-        """One round."""
-        compares = self.reconciliation()
-        rounds = Rounds(compares, self.ledger, lambda: [SITE], policy or Policy(), percent, 3_600)
-        return await rounds.reconcile(SITE)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -162,14 +61,8 @@ async def quiet(
 @pytest.fixture
 async def desk(quiet: Desk) -> AsyncIterator[Desk]:
     """A desk with a worker that writes."""
-    stop = asyncio.Event()
-    running = asyncio.create_task(quiet.writers.run(stop))
-    try:
-        await eventually(lambda: bool(quiet.writers.held))
+    async with quiet.writing():
         yield quiet
-    finally:
-        stop.set()
-        await running
 
 
 async def test_every_difference_is_mended(desk: Desk) -> None:
@@ -373,12 +266,8 @@ async def test_what_changed_since_the_plan_is_left_as_it_is(desk: Desk) -> None:
 async def test_rows_are_marked_a_portion_at_a_time(quiet: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one comes when the one before is written: without a writer there is only the first."""
     monkeypatch.setattr("bridge.reconcile.PORTION", 2)
-    stop = asyncio.Event()
-    running = asyncio.create_task(quiet.writers.run(stop))
-    await eventually(lambda: bool(quiet.writers.held))
-    await quiet.links(5)
-    stop.set()
-    await running
+    async with quiet.writing():
+        await quiet.links(5)
     for number in range(1, 6):
         await quiet.client.delete_by_global_id(f"PROJ-{number}", OURS.format(number))
     plan = Plan(Scope((SITE,)))
@@ -388,13 +277,10 @@ async def test_rows_are_marked_a_portion_at_a_time(quiet: Desk, monkeypatch: pyt
     applying = asyncio.create_task(compares.apply(plan, quiet.ledger, lambda rows, _: counts.append(rows)))
     await eventually(lambda: counts == [2])
     assert len(await quiet.ledger.pending()) == 2
-    stop = asyncio.Event()
-    running = asyncio.create_task(quiet.writers.run(stop))
-    await applying
+    async with quiet.writing():
+        await applying
     assert counts == [2, 2, 1]
     assert len(quiet.standing()) == 5
-    stop.set()
-    await running
 
 
 @pytest.mark.parametrize(
