@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from bridge.errors import LeaseLost, PositionMoved
+from bridge.errors import LeaseLost, LedgerBusy, PositionMoved
 from bridge.ledger import statements as sql
 from bridge.ledger.columns import entry_columns, read_entry, read_row, read_wanted
 from bridge.ledger.connections import Again, Connection, Connections
@@ -167,6 +167,10 @@ class PostgresqlLedger:
         """See `bridge.ports.Ledger`."""
         return _rows(await self._fetch(sql.PAGE, site, after, most))
 
+    async def find(self, keys: Sequence[LinkKey]) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        return _rows(await self._fetch(sql.FIND, *sql.arrays(keys))) if keys else []
+
     async def waiting(self, event: str) -> list[Row]:
         """See `bridge.ports.Ledger`."""
         return _rows(await self._fetch(sql.WAITING, sql.escaped(event)))
@@ -175,6 +179,20 @@ class PostgresqlLedger:
         """See `bridge.ports.Ledger`."""
         found = await self._fetch(sql.EXPLAIN, sql.escaped(event))
         return [read_entry(sql.values(record)) for record in found]
+
+    async def clear(self) -> None:
+        """Empty all tables but the journal, to be filled anew. Raises LedgerBusy while a worker is alive."""
+
+        async def clear(db: Connection) -> None:
+            await db.execute(sql.ONE_AT_A_TIME)
+            await db.execute(sql.FORGET_WORKERS, float(await db.fetchval(sql.CLOCK)))
+            if workers := [worker for (worker,) in await db.fetch(sql.WORKERS)]:
+                alive = ", ".join(workers)
+                raise LedgerBusy(f"{self._db.where} is in use by {alive}. {LedgerBusy.advice}")
+            for statement in sql.CLEAR:
+                await db.execute(statement)
+
+        await self._db.transaction(clear)
 
     async def prune(self, journal_before: float, tombstones_before: float) -> int:
         """See `bridge.ports.Ledger`; in several transactions, so that none holds many locks for long."""
