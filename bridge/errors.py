@@ -35,17 +35,23 @@ class UsageError(ConfigError):
 
 
 class LedgerBusy(BridgeError):
-    """Another process has the SQLite ledger open for writing."""
+    """Another process has the ledger: SQLite's serves one, and one that is made anew serves none."""
 
     code = "ledger_busy"
-    advice = "Stop the other worker, or give this one a ledger of its own; SQLite serves one process."
+    advice = (
+        "Stop the other worker, or give this one a ledger of its own: SQLite serves one process, and a "
+        "rebuild has the ledger to itself."
+    )
 
 
 class LedgerFormat(BridgeError):
     """The ledger was written by a version of the bridge that this one does not know."""
 
     code = "ledger_format"
-    advice = "Use the version of jira-bridge that wrote the ledger, or a later one."
+    advice = (
+        "Run `jira-bridge ledger migrate` where the ledger is older or has no tables; else use the version "
+        "of jira-bridge that wrote it, or a later one."
+    )
 
 
 class LedgerUnavailable(BridgeError):

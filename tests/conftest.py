@@ -53,6 +53,16 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         brokers.give_up(str(reason))
 
 
+@pytest.fixture(scope="session")
+def postgres_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[brokers.PostgresProcess]:
+    """A PostgreSQL that a test may freeze, kill and start again; it leaves it running."""
+    try:
+        with brokers.PostgresProcess(tmp_path_factory.mktemp("postgres-process")) as process:
+            yield process
+    except brokers.Missing as reason:
+        brokers.give_up(str(reason))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say which servers the tests ran against."""
     for line in brokers.used:

@@ -30,7 +30,7 @@ from bridge.jira.client import JiraClient
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.kafka.embedded import EmbeddedBroker
-from bridge.ledger.sqlite import read_journal
+from bridge.ledger import open_reader
 from bridge.model import RemoteLink
 from bridge.observe.health import Health
 from bridge.observe.logs import Logs, set_up
@@ -145,8 +145,9 @@ async def _tell(service: Service, settings: Settings, ear: Ear, publish: Publish
             out.print(f"\n{step.words}", style="bold", markup=False)
             async with asyncio.timeout(STEP_SECONDS):
                 event = await ear.settled(await _send(service, session, publish, step))
-            for entry in read_journal(settings.ledger.path, event)[0]:
-                out.print(f"  {sentence(entry)}", markup=False)
+            async with open_reader(settings.ledger.url) as reader:
+                for entry in await reader.explain(event):
+                    out.print(f"  {sentence(entry)}", markup=False)
     return event.partition(" ")[2]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
@@ -14,8 +15,9 @@ from bridge import errors
 from bridge.cli import options
 from bridge.cli.app import FAILED, app, err, out
 from bridge.errors import BridgeError
-from bridge.ledger.sqlite import read_journal
+from bridge.ledger import open_reader
 from bridge.model import Entry, Outcome, Phase, Row
+from bridge.settings.sections import Ledger
 
 _WORDS = {
     Outcome.MERGED: "taken in: it is the newest of its subject",
@@ -39,16 +41,24 @@ def explain(
     json: options.Json = False,
 ) -> None:
     """Tell what became of an event, from the ledger's journal."""
-    path = options.settings(config, ledger__url=ledger).ledger.path
-    entries, rows = read_journal(path, event)
+    settings = options.settings(config, ledger__url=ledger).ledger
+    entries, rows = asyncio.run(_read(settings, event))
     if json:
         print(orjson.dumps([_plain(entry) for entry in entries]).decode())  # noqa: T201 - for a script
     else:
         tell(entries, rows)
     if not entries:
-        err.print(f"The journal of {path} has nothing of {event}.", markup=False)
+        err.print(f"The journal of {settings.url} has nothing of {event}.", markup=False)
         err.print("It may not have been read yet, or be older than `ledger.journal_days`.")
         raise typer.Exit(FAILED)
+
+
+async def _read(ledger: Ledger, event: str) -> tuple[list[Entry], list[Row]]:
+    """The journal of one event, and the rows that wait for its wish."""
+    async with open_reader(ledger.url, ledger.secret) as reader:
+        entries = await reader.explain(event)
+        events = {entry.event for entry in entries}
+        return entries, [row for each in events for row in await reader.waiting(each)]
 
 
 def tell(entries: Sequence[Entry], rows: Sequence[Row]) -> None:

@@ -41,7 +41,8 @@ JiraLimit = Annotated[
     ),
 ]
 Ledger = Annotated[
-    str | None, typer.Option("--ledger", metavar="URL", help="Where state is kept: sqlite:///FILE.")
+    str | None,
+    typer.Option("--ledger", metavar="URL", help="Where state is kept: sqlite:///FILE or postgresql://…"),
 ]
 OnLostPosition = Annotated[
     str | None,

@@ -12,9 +12,9 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,12 +93,16 @@ SELECT issue, version, event, seen, link, known, digest, link_id, phase, not_bef
 """
 _SELECT_SUBJECT = f"{_SELECT} WHERE site = ? AND global_id = ?"
 _SELECT_PENDING = f"{_SELECT} WHERE phase = 'pending'"
-_UNCLAIMED = "SELECT DISTINCT global_id FROM rows WHERE site = ? AND phase = 'pending' AND claim < ? LIMIT ?"
-_SELECT_UNCLAIMED = f"{_SELECT_SUBJECT} AND phase = 'pending' AND claim < ?"
+_UNCLAIMED = """
+SELECT global_id FROM rows INDEXED BY rows_due WHERE site = ? AND phase = 'pending' AND claim < ? LIMIT ?
+"""
+# The sign keeps it from the index over all that is unclaimed.
+_SELECT_UNCLAIMED = f"{_SELECT_SUBJECT} AND phase = 'pending' AND +claim < ?"
 _SELECT_PAGE = f"{_SELECT} WHERE site = ? AND issue > ? AND issue <= ? ORDER BY issue, global_id"
 _SELECT_LAST = """
 SELECT max(issue) FROM (SELECT DISTINCT issue FROM rows WHERE site = ? AND issue > ? ORDER BY issue LIMIT ?)
 """
+_SELECT_ONE = f"{_SELECT_SUBJECT} AND issue = ?"
 _SELECT_WAITING = f"{_SELECT} WHERE event = ? AND phase <> 'settled'"
 _SELECT_ALL = f"{_SELECT} ORDER BY site, issue, global_id"
 _SELECT_SET = "SELECT version, event, seen FROM sets WHERE site = ? AND global_id = ?"
@@ -235,15 +239,15 @@ class SqliteTables:
     def _claim(self, lease: Lease, room: int) -> tuple[dict[LinkKey, Row], bool]:
         """Whole subjects: a delete waits for the upserts of its own."""
         site, fence = lease.site, lease.fence
-        subjects = self._db.execute(_UNCLAIMED, (site, fence, room)).fetchall() if room > 0 else []
+        found = self._db.execute(_UNCLAIMED, (site, fence, room)).fetchall() if room > 0 else []
         rows = [
             read_row(columns)
-            for (global_id,) in subjects
+            for (global_id,) in dict.fromkeys(found)
             for columns in self._db.execute(_SELECT_UNCLAIMED, (site, global_id, fence))
         ]
         keys = [(fence, row.key.site, row.key.issue, row.key.global_id) for row in rows]
         self._db.executemany(_CLAIM, keys)
-        return {row.key: row for row in rows}, 0 < room == len(subjects)
+        return {row.key: row for row in rows}, 0 < room == len(found)
 
     def doubt(self, keys: Sequence[LinkKey], now: float) -> None:
         """Have links looked up again."""
@@ -265,8 +269,11 @@ class SqliteTables:
 
     def page(self, site: str, after: str, most: int) -> list[Row]:
         """All rows of the next issues of the site, by issue."""
-        (last,) = self._db.execute(_SELECT_LAST, (site, after, most)).fetchone()
-        return [read_row(columns) for columns in self._db.execute(_SELECT_PAGE, (site, after, last))]
+        return _page(self._db, site, after, most)
+
+    def find(self, keys: Sequence[LinkKey]) -> list[Row]:
+        """The rows of these links."""
+        return _find(self._db, keys)
 
     def waiting(self, event: str) -> list[Row]:
         """The rows that want a call, or were refused, for an event."""
@@ -352,20 +359,6 @@ class SqliteTables:
         self._db.executemany("INSERT OR REPLACE INTO moves VALUES (?, ?, ?)", moves)
 
 
-def read_journal(path: Path, event: str) -> tuple[list[Entry], list[Row]]:
-    """The journal of one event, and the rows that wait for its wish, beside a worker that may be writing.
-
-    Raises UsageError, LedgerUnavailable and LedgerCorrupt.
-    """
-    if not path.is_file():
-        raise UsageError(f"{path}: there is no such ledger; name the worker's with --ledger or --config")
-    with _told(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        entries = [read_entry(columns) for columns in db.execute(_SELECT_JOURNAL, (event, event))]
-        events = {entry.event for entry in entries}
-        rows = [read_row(columns) for each in events for columns in db.execute(_SELECT_WAITING, (each,))]
-    return entries, rows
-
-
 class SqliteLedger:
     """`bridge.ports.Ledger` on a file: the transactions run in order on one thread.
 
@@ -446,6 +439,10 @@ class SqliteLedger:
         """See `bridge.ports.Ledger`."""
         return await self._run(self._tables.page, site, after, most)
 
+    async def find(self, keys: Sequence[LinkKey]) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        return await self._run(self._tables.find, keys)
+
     async def repair(self, repairs: Sequence[Repair], now: float) -> int:
         """See `bridge.ports.Ledger`."""
         return await self._run(self._tables.repair, repairs, now)
@@ -467,6 +464,68 @@ class SqliteLedger:
             return await asyncio.get_running_loop().run_in_executor(self._thread, transaction, *args)
 
 
+def open_ledger(url: str, _password: str | None = None) -> SqliteLedger:
+    """The ledger at this URL, for this process alone. Raises as `SqliteLedger` does."""
+    return SqliteLedger(_path(url))
+
+
+class SqliteReader:
+    """The ledger for one who only looks, beside a worker that may be writing: WAL allows it."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError where there is no ledger, and LedgerUnavailable."""
+        if not path.is_file():
+            raise UsageError(f"{path}: there is no such ledger; name the worker's with --ledger or --config")
+        self._path = path
+        with _told(path):
+            self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    async def explain(self, event: str) -> list[Entry]:
+        """See `bridge.ports.Ledger`."""
+        with _told(self._path):
+            return [read_entry(columns) for columns in self._db.execute(_SELECT_JOURNAL, (event, event))]
+
+    async def waiting(self, event: str) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        with _told(self._path):
+            return [read_row(columns) for columns in self._db.execute(_SELECT_WAITING, (event,))]
+
+    async def page(self, site: str, after: str, most: int) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        with _told(self._path):
+            return _page(self._db, site, after, most)
+
+    async def find(self, keys: Sequence[LinkKey]) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        with _told(self._path):
+            return _find(self._db, keys)
+
+
+def _page(db: sqlite3.Connection, site: str, after: str, most: int) -> list[Row]:
+    (last,) = db.execute(_SELECT_LAST, (site, after, most)).fetchone()
+    return [read_row(columns) for columns in db.execute(_SELECT_PAGE, (site, after, last))]
+
+
+def _find(db: sqlite3.Connection, keys: Iterable[LinkKey]) -> list[Row]:
+    places = [(key.site, key.global_id, key.issue) for key in keys]
+    return [read_row(columns) for place in places for columns in db.execute(_SELECT_ONE, place)]
+
+
+@asynccontextmanager
+async def open_reader(url: str, _password: str | None = None) -> AsyncIterator[SqliteReader]:
+    """The ledger at this URL, for one who only looks. Raises UsageError and LedgerUnavailable."""
+    with closing(SqliteReader(_path(url))) as reader:
+        yield reader
+
+
+def _path(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
 def _lock(path: Path) -> int:
     """The file's lock, which names its process for the next one. Raises LedgerBusy, LedgerUnavailable."""
     with _told(path):
@@ -481,6 +540,17 @@ def _lock(path: Path) -> int:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return lock
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep every other process from the ledger, without opening it. Raises LedgerBusy, LedgerUnavailable."""
+    lock = _lock(path)
+    try:
+        with _told(path):
+            yield
+    finally:
+        os.close(lock)
 
 
 _PASSING = {

@@ -79,9 +79,21 @@ def _format(version: int) -> int:
     return version
 
 
-def _sqlite(url: str) -> str:
-    if not url.startswith("sqlite:///") or url == "sqlite:///":
-        raise ValueError("names no ledger; supported is sqlite:///PATH (four slashes before an absolute one)")
+_SQLITE = r"sqlite:///.+"
+_POSTGRESQL = r"postgresql://([^:@/?#\s]+(:(?P<password>[^@/?#\s]*))?@)?[^@/?#\s]*/[^/?#\s]*(\?[^#\s]*)?"
+
+
+def _database(url: str) -> str:
+    if re.fullmatch(_SQLITE, url):
+        return url
+    found = re.fullmatch(_POSTGRESQL, url)
+    if not found:
+        raise ValueError(
+            "names no ledger; supported are sqlite:///PATH (four slashes before an absolute one) and "
+            "postgresql://USER@HOST:PORT/DATABASE"
+        )
+    if found["password"] or re.search(r"[?&](ssl)?password=", url):
+        raise ValueError("holds a password, which would be shown; expected it under ledger.password")
     return url
 
 
@@ -431,17 +443,30 @@ class Site(Section):
 class Ledger(Section):
     """Where it stands what is wanted and what Jira has."""
 
-    url: Annotated[str, AfterValidator(_sqlite)] = Field(
-        "sqlite:///jira-bridge.sqlite", description="the database, sqlite:///PATH"
+    url: Annotated[str, AfterValidator(_database)] = Field(
+        "sqlite:///jira-bridge.sqlite",
+        description="the database, sqlite:///PATH, or for several workers postgresql://USER@HOST:PORT/DATABASE",
     )
+    password: Secret | None = Field(None, description="PostgreSQL's password for the user in the url")
     journal_days: int = Field(14, ge=1, description="days for which it is remembered what became of an event")
     tombstone_days: int = Field(
         30, ge=1, description="days for which a deleted link is remembered; kafka.retention_days or more"
     )
 
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.password and self.url.startswith("sqlite:"):
+            raise Contradiction((("password",), "is of no use with SQLite; expected a url of PostgreSQL"))
+        return self
+
+    @property
+    def secret(self) -> str | None:
+        """The password in plain text."""
+        return self.password.get_secret_value() if self.password else None
+
     @property
     def path(self) -> Path:
-        """The database's file."""
+        """The file of an SQLite ledger."""
         return Path(self.url.removeprefix("sqlite:///"))
 
 
@@ -461,6 +486,29 @@ class Worker(Section):
     )
     max_future_seconds: int = Field(
         600, ge=0, description="seconds that an event's time may be ahead of its record's"
+    )
+
+
+class Reconcile(Section):
+    """How the ledger is compared with what Jira holds, and what is done about it."""
+
+    every_hours: int | None = Field(
+        None,
+        ge=1,
+        description="hours between a worker's rounds, counted from midnight UTC; null for none",
+    )
+    removed: Literal["restore", "forget"] = Field(
+        "restore",
+        description="what is done about a link that somebody removed: made again, or left until newer news",
+    )
+    orphaned: Literal["delete", "keep"] = Field(
+        "delete", description="what is done about a link of ours that the ledger does not know"
+    )
+    max_deletes_percent: float = Field(
+        10, ge=0, le=100, description="share of the links compared that may be taken away at once"
+    )
+    per_second: Rate = Field(
+        5, description="issues that are compared in a second, beside the writer's requests"
     )
 
 
@@ -486,6 +534,7 @@ class Settings(Section):
     ledger: Ledger = Field(Ledger(), description="where it stands what is wanted and what Jira has")
     mappings: list[FilePath] = Field([], description="mapping files of your own, beside the built-in ones")
     worker: Worker = Field(Worker(), description="the process that reads the topics and writes to Jira")
+    reconcile: Reconcile = Field(Reconcile(), description="how the ledger is compared with what Jira holds")
     log: Log = Field(Log(), description="what is written to standard error")
 
     @field_validator("ingress")

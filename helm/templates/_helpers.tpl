@@ -40,14 +40,44 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 {{- end }}
 
+{{/* "true" where the ledger is a server's, so that several workers may share it. */}}
+{{- define "bridge.shared" -}}
+{{- if hasPrefix "postgresql:" (dig "ledger" "url" "" .Values.config) }}true{{ end }}
+{{- end }}
+
 {{/* The port that a part's probes are asked at. */}}
 {{- define "bridge.port" -}}
 {{- dig .part "port" (ternary 8080 8081 (eq .part "ingress")) .root.Values.config }}
 {{- end }}
 
+{{- define "bridge.confined" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* What the containers of one part's pod see. */}}
+{{- define "bridge.mounts" -}}
+{{- $values := index .root.Values .part -}}
+- {name: config, mountPath: /etc/jira-bridge/config.yaml, subPath: {{ .part }}.yaml, readOnly: true}
+- {name: tmp, mountPath: /tmp}
+{{- if $values.secretName }}
+- {name: secrets, mountPath: /etc/jira-bridge/secrets, readOnly: true}
+{{- end }}
+{{- if eq .part "worker" }}
+{{- if not (include "bridge.shared" .root) }}
+- {name: ledger, mountPath: /var/lib/jira-bridge}
+{{- end }}
+{{- if $values.mappings }}
+- {name: mappings, mountPath: /etc/jira-bridge/mappings, readOnly: true}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* The pod of one part. */}}
 {{- define "bridge.pod" -}}
 {{- $values := index .root.Values .part -}}
+{{- $shared := include "bridge.shared" .root -}}
 metadata:
   labels: {{- include "bridge.labels" . | nindent 4 }}
   annotations:
@@ -76,6 +106,17 @@ spec:
   {{- end }}
   # A little more than the process takes to finish what is under way.
   terminationGracePeriodSeconds: {{ ternary (dig "worker" "drain_seconds" 25 .root.Values.config) 25 (eq .part "worker") | addf 5 | ceil | int }}
+  {{- if and $shared (eq .part "worker") }}
+  initContainers:
+    # Makes the tables, or brings them to this version; those of several pods wait for each other.
+    - name: migrate
+      image: {{ include "bridge.image" .root }}
+      imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+      args: [ledger, migrate, --config, /etc/jira-bridge/config.yaml]
+      securityContext: {{- include "bridge.confined" . | nindent 8 }}
+      resources: {{- toYaml $values.resources | nindent 8 }}
+      volumeMounts: {{- include "bridge.mounts" . | nindent 8 }}
+  {{- end }}
   containers:
     - name: {{ .part }}
       image: {{ include "bridge.image" .root }}
@@ -99,23 +140,9 @@ spec:
         httpGet: {path: /livez, port: http}
         periodSeconds: 2
         failureThreshold: 60
-      securityContext:
-        allowPrivilegeEscalation: false
-        readOnlyRootFilesystem: true
-        capabilities: {drop: [ALL]}
+      securityContext: {{- include "bridge.confined" . | nindent 8 }}
       resources: {{- toYaml $values.resources | nindent 8 }}
-      volumeMounts:
-        - {name: config, mountPath: /etc/jira-bridge/config.yaml, subPath: {{ .part }}.yaml, readOnly: true}
-        - {name: tmp, mountPath: /tmp}
-        {{- if $values.secretName }}
-        - {name: secrets, mountPath: /etc/jira-bridge/secrets, readOnly: true}
-        {{- end }}
-        {{- if eq .part "worker" }}
-        - {name: ledger, mountPath: /var/lib/jira-bridge}
-        {{- if $values.mappings }}
-        - {name: mappings, mountPath: /etc/jira-bridge/mappings, readOnly: true}
-        {{- end }}
-        {{- end }}
+      volumeMounts: {{- include "bridge.mounts" . | nindent 8 }}
   volumes:
     - name: config
       configMap: {name: {{ include "bridge.name" .root }}}
@@ -126,9 +153,11 @@ spec:
       secret: {secretName: {{ . }}, defaultMode: 0440}
     {{- end }}
     {{- if eq .part "worker" }}
+    {{- if not $shared }}
     - name: ledger
       persistentVolumeClaim:
         claimName: {{ $values.persistence.existingClaim | default (printf "%s-ledger" (include "bridge.name" .root)) }}
+    {{- end }}
     {{- if $values.mappings }}
     - name: mappings
       configMap: {name: {{ include "bridge.name" .root }}-mappings}

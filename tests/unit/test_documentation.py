@@ -75,6 +75,7 @@ def test_every_command_is_in_the_readme() -> None:
         "explain",
         "dlq",
         "links",
+        "ledger",
         "config",
         "simulator",
         "demo",

@@ -95,7 +95,9 @@ def test_the_chart_knows_the_configuration(tmp_path: Path) -> None:
 PARTS = {"ingress": "Deployment", "worker": "StatefulSet"}
 
 
-@pytest.fixture(params=["helm/values.yaml", "helm/ci/full-values.yaml"])
+@pytest.fixture(
+    params=["helm/values.yaml", *(f"helm/ci/{path.name}" for path in (ROOT / "helm/ci").iterdir())]
+)
 def manifests(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     """What the chart renders for the values."""
     helm = shutil.which("helm") or shutil.which("helm", path=ROOT / ".cache/bin")
@@ -160,19 +162,29 @@ def test_the_chart_gives_its_pods_no_rights(manifests: list[dict[str, Any]]) -> 
         assert (pod["automountServiceAccountToken"], pod["enableServiceLinks"]) == (False, False)
         assert pod["securityContext"]["runAsNonRoot"]
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert pod["containers"][0]["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }
+        for container in (*pod["containers"], *pod.get("initContainers", [])):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
 
 
 def test_the_ledger_of_the_chart_is_on_its_volume(manifests: list[dict[str, Any]], tmp_path: Path) -> None:
-    """The worker's ledger is where the claim is mounted, and there is one worker."""
+    """A file is where the claim is mounted, with one worker; a server needs no volume."""
     worker = of(manifests, "StatefulSet", "worker")["spec"]
-    mounts = {m["name"]: m["mountPath"] for m in worker["template"]["spec"]["containers"][0]["volumeMounts"]}
-    assert str(configured("worker", manifests, tmp_path).ledger.path.parent) == mounts["ledger"]
-    assert worker["replicas"] == 1
+    pod = worker["template"]["spec"]
+    mounts = {m["name"]: m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
+    ledger = configured("worker", manifests, tmp_path).ledger
+    if ledger.url.startswith("sqlite:"):
+        assert str(ledger.path.parent) == mounts["ledger"]
+        assert worker["replicas"] == 1
+        return
+    assert "ledger" not in mounts
+    assert "PersistentVolumeClaim" not in {manifest["kind"] for manifest in manifests}
+    (migrate,) = pod["initContainers"]
+    assert migrate["args"] == ["ledger", "migrate", *pod["containers"][0]["args"][1:]]
+    assert migrate["volumeMounts"] == pod["containers"][0]["volumeMounts"]
 
 
 def test_the_chart_lets_its_pods_finish(manifests: list[dict[str, Any]], tmp_path: Path) -> None:

@@ -204,9 +204,18 @@ MISTAKES = {
     "kafka:\n  security:\n    username: me": (
         "bridge.yaml:3: kafka.security.username: is of no use with PLAINTEXT; expected a SASL protocol"
     ),
+    "ledger: {url: 'mysql://me:hunter2@h/db'}": (
+        "bridge.yaml:1: ledger.url: names no ledger; supported are sqlite:///PATH (four slashes before an "
+        "absolute one) and postgresql://USER@HOST:PORT/DATABASE"
+    ),
     "ledger: {url: 'postgresql://me:hunter2@h/db'}": (
-        "bridge.yaml:1: ledger.url: names no ledger; "
-        "supported is sqlite:///PATH (four slashes before an absolute one)"
+        "bridge.yaml:1: ledger.url: holds a password, which would be shown; expected it under ledger.password"
+    ),
+    "ledger: {url: 'postgresql://h/db?sslmode=require&password=hunter2'}": (
+        "bridge.yaml:1: ledger.url: holds a password, which would be shown; expected it under ledger.password"
+    ),
+    "ledger:\n  url: sqlite:///x\n  password: hunter2": (
+        "bridge.yaml:3: ledger.password: is of no use with SQLite; expected a url of PostgreSQL"
     ),
     "ledger:\n  tombstone_days: 13": (
         "bridge.yaml:2: ledger.tombstone_days: is less than kafka.retention_days: "
@@ -395,6 +404,9 @@ def places_for(secret: str) -> list[str]:
         f"sites: {{a: {{cloud_id: {text}, auth: {{oauth: {{client_id: c, client_secret: [{text}]}}}}}}}}",
         f"sites: {{a: {{url: 'https://h', auth: {{oauth: {{client_id: c, client_secret: {text}}}}}}}}}",
         f"version: {text}\nledger: {{url: {text}}}\nlog: {{level: {text}}}",
+        f"ledger: {{url: 'postgresql://u@h/d', password: {text}}}",
+        f"ledger: {{url: 'postgresql://u:{text[1:-1]}@h/d'}}",
+        f"ledger: {{password: {text}}}",
         f"log: {{level: info, level: {text}}}",
         f"log: {{level: *{secret}}}",
         f"log: {{level: !{secret}}}",
