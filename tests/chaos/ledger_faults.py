@@ -74,7 +74,7 @@ async def damage(stage: Stage) -> None:
         stage.hits += 1
         stage.held = {0}
         worker.kill()
-        await stage.command("ledger", "rebuild", "--yes")
+        await stage.command("ledger", "rebuild")
         stage.held = set()
     await stage.flowed(200)
 
@@ -83,9 +83,9 @@ async def break_off(stage: Stage, times: int, seconds: float) -> None:
     """The database crashes while workers are on it, and is back after so long."""
     for _ in range(times):
         await stage.asked(60)
-        before = _away(stage)
+        noticed = _away(stage) + 1
         await asyncio.to_thread(stage.database.kill)
-        await eventually(lambda: _away(stage) > before, 60)
+        await eventually(partial(_is_away, stage, noticed), 60)
         await asyncio.sleep(seconds)
         await asyncio.to_thread(stage.database.start)
         stage.hits += 1
@@ -99,6 +99,10 @@ async def silence(stage: Stage, seconds: float) -> None:
         await asyncio.sleep(seconds)
     stage.hits += 1
     await stage.asked(20, 180)
+
+
+def _is_away(stage: Stage, noticed: int) -> bool:
+    return _away(stage) >= noticed
 
 
 def _away(stage: Stage) -> int:
@@ -139,13 +143,13 @@ FAULTS = [
         Setting(rate=60, tmpfs="4m"),
         checks="the worker waits, says `ledger_unavailable` and then `ledger_available`",
     ),
+    Fault(
+        "SQLite corrupted",
+        "ledger",
+        "its pages are overwritten; `ledger rebuild` makes it anew",
+        damage,
+        Setting(rate=60),
+        checks="the worker ends with 3 and says `ledger_corrupt`",
+        ends=frozenset({0, KILLED, STOPPED}),
+    ),
 ]
-DAMAGED = Fault(
-    "SQLite corrupted",
-    "ledger",
-    "its pages are overwritten; `ledger rebuild` makes it anew",
-    damage,
-    Setting(rate=60),
-    checks="the worker ends with 3 and says `ledger_corrupt`",
-    ends=frozenset({0, KILLED, STOPPED}),
-)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from tests.brokers import eventually
 from tests.chaos.crashing import POINTS
 from tests.chaos.faults import Fault
+from tests.chaos.processes import Process
 from tests.chaos.stage import Setting, Stage
 
 PASSINGS = {"call": 25, "turn": 12, "merge": 3, "commit": 3}
@@ -125,14 +127,14 @@ async def thaw(stage: Stage, seconds: float, times: int) -> None:
     for _ in range(times):
         await stage.asked(20)
         owner = next(worker for worker in stage.workers if worker.writes)
-        taken = _taken(stage)
+        taken = _count(stage.workers, "lease_taken") + 1
+        lost = _count([owner], "lease_lost") + 1
         owner.send(signal.SIGSTOP)
-        await eventually(lambda: _taken(stage) > taken, 60)
+        await eventually(partial(_has_said, stage.workers, "lease_taken", taken), 60)
         await asyncio.sleep(seconds)
         owner.send(signal.SIGCONT)
-        await stage.asked(20)
+        await eventually(partial(_has_said, [owner], "lease_lost", lost), 30)
         stage.hits += 1
-        await eventually(lambda: owner.said.count('"lease_lost"') > 0, 30)
 
 
 async def roll(stage: Stage, times: int) -> None:
@@ -154,8 +156,12 @@ async def dethrone(stage: Stage, times: int) -> None:
             stage.hits += worker.kill()
 
 
-def _taken(stage: Stage) -> int:
-    return sum(worker.said.count('"lease_taken"') for worker in stage.workers)
+def _has_said(workers: Sequence[Process], state: str, times: int) -> bool:
+    return _count(workers, state) >= times
+
+
+def _count(workers: Sequence[Process], state: str) -> int:
+    return sum(worker.said.count(f'"{state}"') for worker in workers)
 
 
 SEVERAL = Setting(ledger="postgresql", workers=2, sites=2, knobs={"latency": 0.02}, rate=80, is_quiet_in=240)

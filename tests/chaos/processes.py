@@ -52,7 +52,7 @@ class Process:
         was_running = self.is_running
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self.ends.append(self._process.wait())
             self._process = None
         return was_running
 
