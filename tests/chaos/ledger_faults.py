@@ -138,9 +138,9 @@ FAULTS = [
     Fault(
         "disk full",
         "ledger",
-        "a tmpfs of 4 MB is filled until the worker notices, and 10 s more",
+        "a tmpfs of 64 MB is filled until the worker notices, and 10 s more",
         partial(fill, seconds=10),
-        Setting(rate=60, tmpfs="4m"),
+        Setting(rate=60, tmpfs="64m"),
         checks="the worker waits, says `ledger_unavailable` and then `ledger_available`",
     ),
     Fault(

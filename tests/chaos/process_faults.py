@@ -171,19 +171,19 @@ ON_POSTGRESQL = [
             f"two workers crash {point}",
             "processes",
             "on PostgreSQL, each worker kills itself (SIGKILL) at the point, each life after another number",
-            partial(crash_one, point=point, deaths=8),
+            partial(crash_one, point=point, deaths=5),
             SEVERAL,
-            least=8,
+            least=5,
         )
-        for point in POINTS
+        for point in ("before call", "after call", "within merge", "after merge", "within turn", "after turn")
     ),
     Fault(
         "one of three workers killed",
         "processes",
-        "on PostgreSQL, SIGKILL of one of three at moments drawn by lot, 40 times",
-        partial(kill_any, kills=40),
+        "on PostgreSQL, SIGKILL of one of three at moments drawn by lot, 30 times",
+        partial(kill_any, kills=30),
         replace(SEVERAL, workers=3, rate=60),
-        least=40,
+        least=30,
     ),
     Fault(
         "zombies",
