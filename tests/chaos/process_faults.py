@@ -29,8 +29,8 @@ async def crash(stage: Stage, point: str, deaths: int) -> None:
     before = len(worker.ends)
     await eventually(lambda: len(worker.ends) - before >= deaths, 60 + 20 * deaths)
     stage.crash = lambda: None
+    stage.hits = len(worker.ends) - before
     worker.kill()
-    stage.hits = worker.ends[before:].count(-signal.SIGKILL)
 
 
 async def kill(stage: Stage, kills: int) -> None:

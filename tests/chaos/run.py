@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Self
 
 from tests.brokers import KafkaCluster, KafkaProcess, Missing
-from tests.chaos import event_faults, jira_faults, kafka_faults, ledger_faults, process_faults
+from tests.chaos import event_faults, ingress_faults, jira_faults, kafka_faults, ledger_faults, process_faults
 from tests.chaos.faults import Fault, Result, perform
 from tests.chaos.report import line, row, table, write
 
 ALL: Sequence[Fault] = [
     *process_faults.FAULTS,
+    *ingress_faults.FAULTS,
     *kafka_faults.FAULTS,
     *jira_faults.FAULTS,
     *ledger_faults.FAULTS,

@@ -22,7 +22,7 @@ from bridge.errors import KafkaUnavailable, TopicUnfit
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.observe.health import Health
-from tests.brokers import KafkaCluster, Missing, PostgresProcess, create_topic, eventually
+from tests.brokers import KafkaCluster, Missing, PostgresProcess, create_topic, eventually, free_port
 from tests.chaos import reading
 from tests.chaos.checker import Evidence
 from tests.chaos.front import Front, front
@@ -84,6 +84,8 @@ class Stage:
         self.held: set[int] = set()
         self.moved: dict[str, str] = {}
         self.gone: set[str] = set()
+        self.acknowledged: set[str] = set()
+        self.ingress_port = free_port()
         self.bad: dict[str, bytes | None] = {}
         self.vanished: list[Record] = []
         self._may_publish = asyncio.Event()
@@ -136,7 +138,12 @@ class Stage:
             "sites": sites,
             "ledger": {"url": self.tables.url},
             "worker": {"host": "127.0.0.1", "port": 0, **self.setting.worker},
-            "ingress": {"host": "127.0.0.1", "port": 0, "topic": self.topic},
+            "ingress": {
+                "host": "127.0.0.1",
+                "port": self.ingress_port,
+                "topic": self.topic,
+                "endpoints": {"github": {"source": "github", "open": True}},
+            },
             "log": {"format": "json", "level": "info"},
         }
         path = self.folder / "bridge.yaml"
