@@ -21,6 +21,7 @@ SHELLS = {
     "bridge.shadow",
     "bridge.intake",
     "bridge.leaseholder",
+    "bridge.drain",
     "bridge.ingress",
     "bridge.jira",  # its names for others, the client's among them
     "bridge.jira.client",
