@@ -35,10 +35,13 @@ class UsageError(ConfigError):
 
 
 class LedgerBusy(BridgeError):
-    """Another process has the SQLite ledger open for writing."""
+    """Another process has the ledger: SQLite's serves one, and one that is made anew serves none."""
 
     code = "ledger_busy"
-    advice = "Stop the other worker, or give this one a ledger of its own; SQLite serves one process."
+    advice = (
+        "Stop the other worker, or give this one a ledger of its own: SQLite serves one process, and a "
+        "rebuild has the ledger to itself."
+    )
 
 
 class LedgerFormat(BridgeError):

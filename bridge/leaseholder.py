@@ -81,7 +81,7 @@ class Leaseholder:
 
         Raises LedgerCorrupt, and what a writer never expected.
         """
-        self.ledger.on_news(self._hear)
+        self.ledger.on_news(self.hear)
         waker = asyncio.create_task(self._wake_at(stop))
         try:
             while not (stop.is_set() or self._fault):
@@ -194,8 +194,8 @@ class Leaseholder:
         await stop.wait()
         self._wake.set()
 
-    def _hear(self, site: str) -> None:
-        """Another worker left rows of the site, or its lease."""
+    def hear(self, site: str) -> None:
+        """Rows of the site were left in the ledger, or its lease."""
         if tenure := self._tenures.get(site):
             tenure.writer.hear()
         else:

@@ -285,6 +285,10 @@ class Ledger(Protocol):
         """All rows of the next `most` issues of the site whose keys come after `after`, by issue."""
         ...
 
+    async def find(self, keys: Sequence[LinkKey]) -> list[Row]:
+        """The rows of these links, as far as there are any under these keys."""
+        ...
+
     async def repair(self, repairs: Sequence[Repair], now: float) -> int:
         """Mark rows anew where they still stand as they were compared; how many did."""
         ...

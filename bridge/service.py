@@ -13,13 +13,14 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Flag, auto
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -49,6 +50,7 @@ from bridge.leaseholder import Leaseholder
 from bridge.ledger import open_ledger
 from bridge.mapping import mapper as mapped
 from bridge.mapping.builtin import builtin_mappings
+from bridge.mapping.identity import is_global_id
 from bridge.mapping.rules import RuleMapping, parse_mapping
 from bridge.model import Call
 from bridge.observe.health import Health
@@ -58,15 +60,18 @@ from bridge.observe.server import probes
 from bridge.observe.states import tee
 from bridge.pipeline import Pipeline
 from bridge.ports import Lease, Ledger, Observe, Publish
+from bridge.reconcile import Reconciliation, Rounds
 from bridge.settings import Settings, Site, read_text
 from bridge.shadow import Shadow
 from bridge.sources.base import load_sources
 from bridge.state.pace import Allowance, Window, per_second
+from bridge.state.reconcile import Orphaned, Policy, Removed
 from bridge.writer import Bury, Writer
 
 MAX_RECORD_BYTES = 1_000_000 + HEADERS_ALLOWANCE
 """The longest body that `ingress.max_body_bytes` may allow, with its headers; Kafka's default takes it."""
 _DAY = 86_400
+_HOUR = 3_600
 _PRUNE_SECONDS = 3_600.0
 _AGAIN_SECONDS = 5.0
 _ANY = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
@@ -204,6 +209,7 @@ class Service:
 
         async def job(stop: asyncio.Event) -> None:
             jobs: list[Job] = [read, writers.run, partial(self._prune, ledger)]
+            jobs += self._rounds(ledger, sites, writers)
             await self._until(stop, [*jobs, heed])
 
         return job
@@ -229,6 +235,41 @@ class Service:
 
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         return Leaseholder(ledger, name, list(sites), writer, self._tell, _clock)
+
+    def _rounds(
+        self, ledger: Ledger, sites: Mapping[str, JiraClient], writers: Leaseholder | Shadow
+    ) -> list[Job]:
+        reconcile = self.settings.reconcile
+        if reconcile.every_hours is None or isinstance(writers, Shadow):
+            return []
+        compares = reconciliation(self.settings, sites, self._tell, writers.hear)
+        every, percent = reconcile.every_hours * _HOUR, reconcile.max_deletes_percent
+        return [Rounds(compares, ledger, lambda: writers.held, policy(self.settings), percent, every).run]
+
+    async def write_during(
+        self,
+        ledger: Ledger,
+        sites: Mapping[str, JiraClient],
+        work: Callable[[Callable[[str], None]], Coroutine[Any, Any, None]],
+    ) -> None:
+        """Do the work, and meanwhile write what the ledger wants, as a worker does.
+
+        The work is given what is to be told of each site for which it leaves rows.
+        """
+        stop, stopping = asyncio.Event(), asyncio.Event()
+        async with Producer(self._cluster, observe=self._tell, health=self.health) as publish:
+            writers = self._writers(ledger, sites, self._burial(publish, stopping))
+            tell = writers.hear
+            writing, working = asyncio.create_task(writers.run(stop)), asyncio.create_task(work(tell))
+            try:
+                await asyncio.wait({writing, working}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                stop.set()
+                stopping.set()
+                if not working.done():
+                    working.cancel()
+                await writing
+            await working
 
     def _consumer(self, ledger: Ledger, writers: Leaseholder | Shadow, publish: Publish) -> Consumer:
         kafka = self.settings.kafka
@@ -349,6 +390,22 @@ class Service:
                 self.health.set("ledger", ok=state == "ledger_available", reason=reason)
 
 
+def policy(settings: Settings) -> Policy:
+    """What is done about links that were removed, or that the ledger does not know."""
+    return Policy(Removed(settings.reconcile.removed), Orphaned(settings.reconcile.orphaned))
+
+
+def reconciliation(
+    settings: Settings,
+    sites: Mapping[str, JiraClient],
+    observe: Observe,
+    tell: Callable[[str], None] = lambda _site: None,
+) -> Reconciliation:
+    """What compares the ledger with these sites."""
+    per_second = settings.reconcile.per_second
+    return Reconciliation(sites, is_global_id, per_second, observe, _clock, tell)
+
+
 def cluster(settings: Settings) -> Cluster:
     """The Kafka that the configuration names."""
     kafka = settings.kafka
@@ -439,7 +496,7 @@ def jira(
         login or _auth(site),
         api_version=site.api_version,
         attempts=attempts,
-        max_connections=site.max_in_flight,
+        max_connections=site.max_in_flight + 1,  # what compares takes no place from what writes
         on_wait=on_wait,
     )
 

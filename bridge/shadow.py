@@ -37,6 +37,9 @@ class Shadow:
         """Tell of the rows that a merge left wanting a call."""
         self._tell(merged.pending)
 
+    def hear(self, site: str) -> None:
+        """See `Leaseholder.hear`; what others leave is told when a merge changes it."""
+
     def _tell(self, rows: Iterable[Row]) -> None:
         for call in filter(None, map(call_for, rows)):
             self.observe(

@@ -19,6 +19,9 @@ ROOMS = ("sources", "mapping", "state", "kafka", "jira", "ledger", "observe", "s
 SHELLS = {
     "bridge.writer",
     "bridge.shadow",
+    "bridge.reconcile",
+    "bridge.plan_file",
+    "bridge.rebuild",
     "bridge.intake",
     "bridge.leaseholder",
     "bridge.drain",
@@ -38,6 +41,7 @@ SHELLS = {
     "bridge.ledger.connections",
     "bridge.ledger.migrate",
     "bridge.ledger.postgresql",
+    "bridge.ledger.anew",
     "bridge.ledger.sqlite",
     "bridge.observe.logs",
     "bridge.observe.metrics",

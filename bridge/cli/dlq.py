@@ -287,8 +287,8 @@ def _query(
         project=project,
         source=source,
         site=site,
-        older_than=None if older is None else _before(_age("--older", older)),
-        newer_than=None if newer is None else _before(_age("--newer", newer)),
+        older_than=None if older is None else _before(age("--older", older)),
+        newer_than=None if newer is None else _before(age("--newer", newer)),
     )
 
 
@@ -299,7 +299,8 @@ def _place(text: str) -> Place:
         raise UsageError(f"{text}: expected a letter's place, PARTITION/OFFSET, as 3/41") from None
 
 
-def _age(flag: str, text: str) -> timedelta:
+def age(flag: str, text: str) -> timedelta:
+    """The age that a flag gives, as 90s, 30m, 2h, 3d or 1w. Raises UsageError."""
     found = re.fullmatch(r"([0-9]{1,6})([smhdw])", text)
     if found is None:
         raise UsageError(f"{flag}: {text} is no age; expected one as 90s, 30m, 2h, 3d or 1w")

@@ -113,7 +113,7 @@ class Producer:
         """
         client = None
         try:
-            client = await self._connected()
+            client = await self._in_time(self._connected())  # or its turn to connect
             await self._in_time(
                 client.send_and_wait(topic, value, key=key, headers=list(headers), timestamp_ms=timestamp)
             )

@@ -6,8 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiokafka.errors import BrokerResponseError, kafka_errors
+from aiokafka.errors import (
+    BrokerResponseError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    kafka_errors,
+)
 from aiokafka.helpers import create_ssl_context
+
+AWAY = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
+"""What aiokafka raises where no broker answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,11 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from bridge.errors import KafkaUnavailable, LedgerUnavailable, MemberFenced, PositionLost, PositionMoved
-from bridge.kafka.cluster import Cluster, FencedInstanceId, reason
+from bridge.kafka.cluster import AWAY, Cluster, FencedInstanceId, reason
 from bridge.kafka.start import Standing, Start
 from bridge.model import Position, Record
 from bridge.observe.health import Health
@@ -47,6 +47,7 @@ Take = Callable[[Sequence[Record], Sequence[tuple[Position, Position]]], Awaitab
 _REBALANCE_SECONDS = 60.0  # longer than the longest batch takes to merge
 _JOIN_SECONDS = _REBALANCE_SECONDS + 5.0
 _STALL_SECONDS = _JOIN_SECONDS + 30.0  # nothing that the client does takes so long
+_HEARTBEAT_MS = 3_000  # whatever the session: a member learns of a rebalance from its heartbeat
 _COMMIT_SECONDS = 5.0
 _PROBE_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
@@ -164,7 +165,7 @@ class Consumer:
         elif isinstance(error, LedgerUnavailable):
             self._misses_ledger = True
             self._fail("ledger_unavailable", str(error), client=CONDITION)
-        elif isinstance(error, KafkaConnectionError | KafkaUnavailable):
+        elif isinstance(error, (*AWAY, KafkaUnavailable)):
             self._fail("kafka_unavailable", reason(error), client=CONDITION)
         elif FencedInstanceId.__name__ in str(error):
             text = f"Another member of {self.group} has the instance id {self.instance_id}."
@@ -208,7 +209,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
             isolation_level="read_committed",
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
             session_timeout_ms=consumer.session_timeout_ms,
-            heartbeat_interval_ms=consumer.session_timeout_ms // 3,
+            heartbeat_interval_ms=min(_HEARTBEAT_MS, consumer.session_timeout_ms // 3),
             rebalance_timeout_ms=int(_REBALANCE_SECONDS * 1000),
             max_poll_interval_ms=consumer.max_poll_ms,
             fetch_max_bytes=_RESPONSE_BYTES,

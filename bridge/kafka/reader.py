@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
@@ -22,15 +22,34 @@ _UNFIT = (TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
 T = TypeVar("T")
 
 
-async def read_topic(cluster: Cluster, topic: str, take: Callable[[list[Record]], Awaitable[None]]) -> None:
+class Bounds(NamedTuple):
+    """The first offset that a partition still has, and the one after its last."""
+
+    first: int
+    end: int
+
+
+async def read_topic(
+    cluster: Cluster,
+    topic: str,
+    take: Callable[[list[Record]], Awaitable[None]],
+    begin: Callable[[Mapping[int, Bounds]], None] = lambda _bounds: None,
+) -> None:
     """Hand all that stands in the topic now to `take`, batch by batch, each partition in its order.
 
-    Raises TopicUnfit when the topic is missing or may not be read, KafkaUnavailable when no
-    broker answers, and what `take` raises.
+    `begin` is told before of the partitions and their bounds. Raises TopicUnfit when the topic is
+    missing or may not be read, KafkaUnavailable when no broker answers, and what `take` raises.
     """
-    client = AIOKafkaConsumer(**cluster.arguments(), enable_auto_commit=False, auto_offset_reset="earliest")
+    client = AIOKafkaConsumer(
+        **cluster.arguments(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",  # as the consumer
+    )
     try:
-        ends = await _patiently(_start(client, topic))
+        bounds = await _patiently(_start(client, topic))
+        begin({partition.partition: each for partition, each in bounds.items()})
+        ends = {partition: each.end for partition, each in bounds.items()}
         while records := await _patiently(_next(client, ends)):
             await take(records)
     except _UNFIT as error:
@@ -41,16 +60,17 @@ async def read_topic(cluster: Cluster, topic: str, take: Callable[[list[Record]]
         await close_client(client)
 
 
-async def _start(client: AIOKafkaConsumer, topic: str) -> dict[TopicPartition, int]:
-    """Connect, and find the topic's partitions and their ends."""
+async def _start(client: AIOKafkaConsumer, topic: str) -> dict[TopicPartition, Bounds]:
+    """Connect, and find the topic's partitions and their bounds."""
     await client.start()
     if topic not in await client.topics():  # subscribed at once, the client would wait for it for ever
         raise TopicUnfit(f"{topic} is missing, or may not be read by this account")
     client.subscribe([topic])
     while not client.assignment():
         await client._client.force_metadata_update()  # noqa: SLF001 - nothing else awaits the partitions
-    ends: dict[TopicPartition, int] = await client.end_offsets(client.assignment())
-    return ends
+    firsts = await client.beginning_offsets(client.assignment())
+    ends = await client.end_offsets(client.assignment())
+    return {partition: Bounds(first, ends[partition]) for partition, first in firsts.items()}
 
 
 async def _next(client: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> list[Record]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from importlib.util import find_spec
@@ -9,7 +10,7 @@ from types import ModuleType
 from typing import Protocol
 
 from bridge.errors import UsageError
-from bridge.model import Entry, Row
+from bridge.model import Entry, LinkKey, Row
 from bridge.ports import Ledger
 
 
@@ -21,6 +22,14 @@ class Reader(Protocol):
         ...
 
     async def waiting(self, event: str) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        ...
+
+    async def page(self, site: str, after: str, most: int) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        ...
+
+    async def find(self, keys: Sequence[LinkKey]) -> list[Row]:
         """See `bridge.ports.Ledger`."""
         ...
 

@@ -7,12 +7,13 @@ time. `statements.py` tells the order of locks.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
 
-from bridge.errors import LeaseLost, PositionMoved
+from bridge.errors import LeaseLost, LedgerBusy, PositionMoved
 from bridge.ledger import statements as sql
 from bridge.ledger.columns import entry_columns, read_entry, read_row, read_wanted
 from bridge.ledger.connections import Again, Connection, Connections
@@ -35,6 +36,8 @@ class PostgresqlLedger:
     def __init__(self, url: str, password: str | None = None) -> None:
         """`url` is `postgresql://…`; nothing is connected yet."""
         self._db = Connections(url, password)
+        self._order = asyncio.Lock()
+        """Held by who changes rows, so that this process is told of them in the order of the commits."""
 
     def on_news(self, tell: Callable[[str], None]) -> None:
         """See `bridge.ports.Ledger`; to be called within the event loop."""
@@ -69,7 +72,8 @@ class PostgresqlLedger:
                 outcomes = batch.merge(items)
             return Merged(outcomes, tuple(batch.pending()), frozenset(claims))
 
-        return await self._db.transaction(merge)
+        async with self._order:
+            return await self._db.transaction(merge)
 
     # --- leases ------------------------------------------------------------------------------
 
@@ -126,7 +130,8 @@ class PostgresqlLedger:
             left = [row for key, row in rows.items() if key not in batch.removed]
             return Turn(tuple(left), tuple(calls), tuple(batch.entries), more)
 
-        return await self._db.transaction(turn)
+        async with self._order:
+            return await self._db.transaction(turn)
 
     async def doubt(self, keys: Sequence[LinkKey], now: float) -> None:
         """See `bridge.ports.Ledger`."""
@@ -135,7 +140,8 @@ class PostgresqlLedger:
             async with _batch(db, {key.subject for key in keys}, {key[:2] for key in keys}, now) as batch:
                 batch.doubt(keys)
 
-        await self._db.transaction(doubt)
+        async with self._order:
+            await self._db.transaction(doubt)
 
     async def repair(self, repairs: Sequence[Repair], now: float) -> int:
         """See `bridge.ports.Ledger`."""
@@ -146,7 +152,8 @@ class PostgresqlLedger:
             async with _batch(db, subjects, issues, now, makes=True) as batch:
                 return batch.repair(repairs)
 
-        return await self._db.transaction(repair)
+        async with self._order:
+            return await self._db.transaction(repair)
 
     async def pending(self) -> list[Row]:
         """See `bridge.ports.Ledger`."""
@@ -160,6 +167,10 @@ class PostgresqlLedger:
         """See `bridge.ports.Ledger`."""
         return _rows(await self._fetch(sql.PAGE, site, after, most))
 
+    async def find(self, keys: Sequence[LinkKey]) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        return _rows(await self._fetch(sql.FIND, *sql.arrays(keys))) if keys else []
+
     async def waiting(self, event: str) -> list[Row]:
         """See `bridge.ports.Ledger`."""
         return _rows(await self._fetch(sql.WAITING, sql.escaped(event)))
@@ -168,6 +179,20 @@ class PostgresqlLedger:
         """See `bridge.ports.Ledger`."""
         found = await self._fetch(sql.EXPLAIN, sql.escaped(event))
         return [read_entry(sql.values(record)) for record in found]
+
+    async def clear(self) -> None:
+        """Empty all tables but the journal, to be filled anew. Raises LedgerBusy while a worker is alive."""
+
+        async def clear(db: Connection) -> None:
+            await db.execute(sql.ONE_AT_A_TIME)
+            await db.execute(sql.FORGET_WORKERS, float(await db.fetchval(sql.CLOCK)))
+            if workers := [worker for (worker,) in await db.fetch(sql.WORKERS)]:
+                alive = ", ".join(workers)
+                raise LedgerBusy(f"{self._db.where} is in use by {alive}. {LedgerBusy.advice}")
+            for statement in sql.CLEAR:
+                await db.execute(statement)
+
+        await self._db.transaction(clear)
 
     async def prune(self, journal_before: float, tombstones_before: float) -> int:
         """See `bridge.ports.Ledger`; in several transactions, so that none holds many locks for long."""

@@ -102,6 +102,7 @@ _SELECT_PAGE = f"{_SELECT} WHERE site = ? AND issue > ? AND issue <= ? ORDER BY 
 _SELECT_LAST = """
 SELECT max(issue) FROM (SELECT DISTINCT issue FROM rows WHERE site = ? AND issue > ? ORDER BY issue LIMIT ?)
 """
+_SELECT_ONE = f"{_SELECT_SUBJECT} AND issue = ?"
 _SELECT_WAITING = f"{_SELECT} WHERE event = ? AND phase <> 'settled'"
 _SELECT_ALL = f"{_SELECT} ORDER BY site, issue, global_id"
 _SELECT_SET = "SELECT version, event, seen FROM sets WHERE site = ? AND global_id = ?"
@@ -268,8 +269,11 @@ class SqliteTables:
 
     def page(self, site: str, after: str, most: int) -> list[Row]:
         """All rows of the next issues of the site, by issue."""
-        (last,) = self._db.execute(_SELECT_LAST, (site, after, most)).fetchone()
-        return [read_row(columns) for columns in self._db.execute(_SELECT_PAGE, (site, after, last))]
+        return _page(self._db, site, after, most)
+
+    def find(self, keys: Sequence[LinkKey]) -> list[Row]:
+        """The rows of these links."""
+        return _find(self._db, keys)
 
     def waiting(self, event: str) -> list[Row]:
         """The rows that want a call, or were refused, for an event."""
@@ -435,6 +439,10 @@ class SqliteLedger:
         """See `bridge.ports.Ledger`."""
         return await self._run(self._tables.page, site, after, most)
 
+    async def find(self, keys: Sequence[LinkKey]) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        return await self._run(self._tables.find, keys)
+
     async def repair(self, repairs: Sequence[Repair], now: float) -> int:
         """See `bridge.ports.Ledger`."""
         return await self._run(self._tables.repair, repairs, now)
@@ -486,6 +494,26 @@ class SqliteReader:
         with _told(self._path):
             return [read_row(columns) for columns in self._db.execute(_SELECT_WAITING, (event,))]
 
+    async def page(self, site: str, after: str, most: int) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        with _told(self._path):
+            return _page(self._db, site, after, most)
+
+    async def find(self, keys: Sequence[LinkKey]) -> list[Row]:
+        """See `bridge.ports.Ledger`."""
+        with _told(self._path):
+            return _find(self._db, keys)
+
+
+def _page(db: sqlite3.Connection, site: str, after: str, most: int) -> list[Row]:
+    (last,) = db.execute(_SELECT_LAST, (site, after, most)).fetchone()
+    return [read_row(columns) for columns in db.execute(_SELECT_PAGE, (site, after, last))]
+
+
+def _find(db: sqlite3.Connection, keys: Iterable[LinkKey]) -> list[Row]:
+    places = [(key.site, key.global_id, key.issue) for key in keys]
+    return [read_row(columns) for place in places for columns in db.execute(_SELECT_ONE, place)]
+
 
 @asynccontextmanager
 async def open_reader(url: str, _password: str | None = None) -> AsyncIterator[SqliteReader]:
@@ -512,6 +540,17 @@ def _lock(path: Path) -> int:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return lock
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep every other process from the ledger, without opening it. Raises LedgerBusy, LedgerUnavailable."""
+    lock = _lock(path)
+    try:
+        with _told(path):
+            yield
+    finally:
+        os.close(lock)
 
 
 _PASSING = {

@@ -34,6 +34,7 @@ FORGET_WORKERS = "DELETE FROM workers WHERE until <= $1"
 SIGN_OF_LIFE = """
 INSERT INTO workers VALUES ($1, $2) ON CONFLICT (worker) DO UPDATE SET until = excluded.until
 """
+WORKERS = "SELECT worker FROM workers ORDER BY worker"
 COUNT_WORKERS = "SELECT count(*) FROM workers"
 MAKE_LEASES = """
 INSERT INTO leases (site) SELECT site FROM unnest($1::text[]) AS served (site) ORDER BY site
@@ -68,6 +69,8 @@ TELL = (
     "SELECT pg_notify('jira_bridge_' || md5(current_schema()), site) FROM unnest($1::text[]) AS news (site)"
 )
 SITES = "SELECT site FROM leases"
+
+CLEAR = [f"DELETE FROM {table}" for table in ("rows", "subjects", "moves", "positions")]  # noqa: S608
 
 # --- rows ----------------------------------------------------------------------------------
 
@@ -141,6 +144,10 @@ ON CONFLICT (site, issue) DO UPDATE SET now = excluded.now
 
 PENDING = f"SELECT {ROW} FROM rows WHERE phase = 'pending'"  # noqa: S608
 ALL = f"SELECT {ROW} FROM rows ORDER BY site, issue, global_id"  # noqa: S608
+FIND = f"""
+SELECT {ROW} FROM rows JOIN unnest($1::text[], $2::text[], $3::text[]) AS named (site, issue, global_id)
+  USING (site, issue, global_id)
+"""  # noqa: S608
 PAGE = f"""
 SELECT {ROW} FROM rows WHERE site = $1 AND issue IN (
   SELECT DISTINCT issue FROM rows WHERE site = $1 AND issue > $2 ORDER BY issue LIMIT $3

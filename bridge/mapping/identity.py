@@ -107,6 +107,7 @@ def _begins_part(match: re.Match[str]) -> bool:
 
 _ESCAPES = {ord(c): f"%{ord(c):02X}" for c in "%&=\x7f" + "".join(map(chr, range(0x20)))}
 _HASHED_UNITS = MAX_UNITS - 33
+_GLOBAL_ID = re.compile(r"system=[^&=:]+:[^&=]*&type=[^&=]+&id=[^&=]+")
 
 
 def global_id(system: str, type: str, id: str) -> str:  # noqa: A002 - the grammar's own words
@@ -121,6 +122,11 @@ def global_id(system: str, type: str, id: str) -> str:  # noqa: A002 - the gramm
         return text
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     return f"{_cut(text, _HASHED_UNITS)}~{digest}"
+
+
+def is_global_id(text: str) -> bool:
+    """Whether `global_id` can have made the text."""
+    return _GLOBAL_ID.fullmatch(text) is not None
 
 
 # --- texts ---------------------------------------------------------------------------------

@@ -211,6 +211,27 @@ STATES: dict[str, State] = {
         "This worker no longer writes a site (leases 0); one that does has 1.",
         _gauge(*_LEASE, amount=0),
     ),
+    # --- reconciling -----------------------------------------------------------------------
+    "reconcile_started": State(Level.INFO, "A site's links are compared with what Jira holds."),
+    "reconcile_finding": State(
+        Level.DEBUG,
+        "A link of which the ledger and Jira say different things, or that could not be compared.",
+        _counter("reconcile_findings", "site", "finding"),
+    ),
+    "reconcile_paused": State(
+        Level.WARNING,
+        "Jira does not list an issue's links now; the comparison waits, and goes on by itself.",
+        _counter("reconcile_pauses", "site", "code"),
+        "Look at the code; nothing is lost, and nothing is marked for it.",
+    ),
+    "reconcile_refused": State(
+        Level.ERROR,
+        "A round would take away more links than `reconcile.max_deletes_percent` allows; it marked none.",
+        _counter("reconciles_refused", "site"),
+        "Look at what it found: `jira-bridge reconcile --site NAME --dry-run`. If that is right, apply it "
+        "with `--force`; if it is not, the ledger may be younger than the links: `reconcile.orphaned: keep`.",
+    ),
+    "reconcile_ended": State(Level.INFO, "A site's links have been compared, and what differed is marked."),
     # --- Jira ------------------------------------------------------------------------------
     "jira_call": State(
         Level.DEBUG,

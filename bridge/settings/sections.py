@@ -489,6 +489,29 @@ class Worker(Section):
     )
 
 
+class Reconcile(Section):
+    """How the ledger is compared with what Jira holds, and what is done about it."""
+
+    every_hours: int | None = Field(
+        None,
+        ge=1,
+        description="hours between a worker's rounds, counted from midnight UTC; null for none",
+    )
+    removed: Literal["restore", "forget"] = Field(
+        "restore",
+        description="what is done about a link that somebody removed: made again, or left until newer news",
+    )
+    orphaned: Literal["delete", "keep"] = Field(
+        "delete", description="what is done about a link of ours that the ledger does not know"
+    )
+    max_deletes_percent: float = Field(
+        10, ge=0, le=100, description="share of the links compared that may be taken away at once"
+    )
+    per_second: Rate = Field(
+        5, description="issues that are compared in a second, beside the writer's requests"
+    )
+
+
 class Log(Section):
     """What is written to standard error."""
 
@@ -511,6 +534,7 @@ class Settings(Section):
     ledger: Ledger = Field(Ledger(), description="where it stands what is wanted and what Jira has")
     mappings: list[FilePath] = Field([], description="mapping files of your own, beside the built-in ones")
     worker: Worker = Field(Worker(), description="the process that reads the topics and writes to Jira")
+    reconcile: Reconcile = Field(Reconcile(), description="how the ledger is compared with what Jira holds")
     log: Log = Field(Log(), description="what is written to standard error")
 
     @field_validator("ingress")

@@ -96,12 +96,19 @@ class Batch:
         """Mark the rows anew that still stand as they were compared; how many did."""
         done = 0
         for one in repairs:
-            if self.row(one.after.key) == one.before:
+            if one.before is None and self._stands_elsewhere(one.after):
+                self._join_same_link(one.after.key, one.after.link_id or 0)
+            elif self.row(one.after.key) == one.before:
                 row = one.after if one.before else self._after_last_set(one.after)
                 self._put(_due(row))
                 self.entries.append(Entry(self.now, row.wanted.event, Outcome.REPAIRED, one.reason, row.key))
                 done += 1
         return done
+
+    def _stands_elsewhere(self, row: Row) -> bool:
+        """Whether it is the link of a row under the issue's former key, and so no link without a row."""
+        others = [other for other in self.subjects[row.key.subject].rows.values() if other.key != row.key]
+        return row.link_id is not None and any(other.link_id == row.link_id for other in others)
 
     def _after_last_set(self, row: Row) -> Row:
         """A row for a link that had none: what its subject's last set wants of it."""

@@ -23,6 +23,7 @@ from bridge.model import (
     Position,
     RemoteLink,
     Row,
+    Version,
     Wanted,
     Written,
 )
@@ -433,6 +434,30 @@ async def test_pages_have_whole_issues_in_order(ledger: Shown) -> None:
     assert issues(first) == ["P-0", "P-0", "P-1", "P-1"]
     assert issues(await ledger.page("main", first[-1].key.issue, 2)) == ["P-2", "P-2"]
     assert await ledger.page("main", "P-2", 2) == []
+
+
+async def test_rows_are_found_by_their_keys(ledger: Shown) -> None:
+    """Those that are there, of any site, and no others of their subjects."""
+    rows = await merge(ledger, item(1, "P-1"), item(2, "P-2"), item(3, "P-1", site="other"))
+    keys = {row.key for row in rows}
+    absent = LinkKey("main", "P-3", GLOBAL_ID)
+    asked = [key for key in keys if key.issue == "P-1"]
+    assert {row.key for row in await ledger.find([*asked, absent])} == set(asked)
+    assert await ledger.find([]) == []
+
+
+async def test_an_orphan_that_stands_under_a_former_key_is_no_orphan(ledger: Shown) -> None:
+    """Jira shows the link of a row under a key without one: the row moves, and nothing is deleted."""
+    held = (await lease(ledger))["main"]
+    (row,) = await merge(ledger, item(1, "OLD-1"))
+    turn = await start(ledger, held, row.key)
+    await settle(ledger, held, (turn.calls[0], Written(7, "OLD-1", created=True)))
+    here = LinkKey("main", "NEW-1", GLOBAL_ID)
+    wanted = Wanted(Version(0, 0, 0, 0, 0), None, "jira-bridge reconcile", frozenset())
+    stray = Row(here, wanted, Known.PRESENT, "digest", 7)
+    assert await ledger.repair([Repair(None, stray, "orphaned")], NOW) == 0
+    (standing,) = await ledger.rows()
+    assert (standing.key, standing.wanted.link, standing.phase) == (here, row.wanted.link, Phase.SETTLED)
 
 
 async def test_what_waits_for_an_event_is_told(ledger: Shown) -> None:

@@ -188,7 +188,47 @@ async def backlog(running: Serving) -> bool:
         aiohttp.ClientSession() as session,
         session.get(f"{running.address('worker')}/metrics") as answer,
     ):
-        return "jira_bridge_backlog_rows 1.0" in await answer.text()
+        return 'jira_bridge_backlog_rows{site="main"} 1.0' in await answer.text()
+
+
+async def under_way(running: Serving) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A delivery that ingress has begun to take."""
+    host, port = running.address("webhooks").removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        b"POST /webhooks/open HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\n"
+        b"X-GitHub-Event: ping\r\nX-GitHub-Delivery: d-1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    )
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+    writer.write(b"{}")
+    return reader, writer
+
+
+@pytest.mark.parametrize("role", ["ingress", "run"])
+async def test_a_delivery_under_way_is_answered_before_the_end(tmp_path: Path, role: str) -> None:
+    """Kafka says nothing: the sender is told so, and only then does the process end."""
+    async with silent() as address:
+        with serving(role, tmp_path, address, "events") as running:
+            await eventually(lambda: "listening" in running.states(), seconds=40)
+            reader, writer = await under_way(running)
+            assert await running.ends(signal.SIGTERM) == 0
+            assert (await reader.read()).startswith(b"HTTP/1.1 503")
+            assert running.states()[-1] == "stopped"
+            assert "drain_cut_short" not in running.states()
+            writer.close()
+
+
+async def test_a_second_signal_ends_ingress_at_once(tmp_path: Path) -> None:
+    """A delivery under way has no answer then, and its sender sends it again."""
+    async with silent() as address:
+        with serving("ingress", tmp_path, address, "events") as running:
+            await eventually(lambda: "listening" in running.states(), seconds=40)
+            reader, writer = await under_way(running)
+            running.process.send_signal(signal.SIGINT)
+            await eventually(lambda: "draining" in running.states())
+            assert await running.ends(signal.SIGTERM) == 143
+            assert await reader.read() == b""
+            writer.close()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -171,7 +171,7 @@ def test_the_chart_gives_its_pods_no_rights(manifests: list[dict[str, Any]]) -> 
 
 
 def test_the_ledger_of_the_chart_is_on_its_volume(manifests: list[dict[str, Any]], tmp_path: Path) -> None:
-    """A file is where the claim is mounted, with one worker at a time; a server needs neither."""
+    """A file is where the claim is mounted, with one worker; a server needs no volume."""
     worker = of(manifests, "StatefulSet", "worker")["spec"]
     pod = worker["template"]["spec"]
     mounts = {m["name"]: m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}

@@ -13,6 +13,7 @@ from bridge.mapping.identity import (
     ISSUE_KEY,
     clip,
     global_id,
+    is_global_id,
     issue_keys,
     printable,
     utf16_units,
@@ -206,6 +207,18 @@ def test_long_global_ids_end_in_a_hash() -> None:
     assert long != global_id("s", "t", "😀" * 201)
     assert utf16_units(global_id("s", "t", "i" * 237)) == 255
     assert "~" not in global_id("s", "t", "i" * 236)
+
+
+@given(st.from_regex(r"[a-z_]{1,20}", fullmatch=True), st.text(), st.text(min_size=1), st.text(min_size=1))
+def test_a_global_id_is_known_as_one(kind: str, host: str, type_: str, id_: str) -> None:
+    """What a mapping makes is recognised, a cut one too as long as its type is within it."""
+    assert is_global_id(global_id(f"{kind}:{host[:20]}", type_[:20], id_))
+
+
+@pytest.mark.parametrize("text", ["", "system=ci&id=7", "appId=1&pageId=2", "system=a&type=b&id=c", "x"])
+def test_other_grammars_are_no_global_ids_of_ours(text: str) -> None:
+    """Confluence's, a producer's own, and one that names no kind of source."""
+    assert not is_global_id(text)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,185 @@
+"""`jira-bridge reconcile` as its users run it, beside a worker and without one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import pytest
+
+from bridge.jira.auth import Basic
+from bridge.jira.client import JiraClient
+from bridge.kafka.cluster import Cluster
+from bridge.ledger import open_ledger
+from bridge.simulator.jira_model import JiraModel
+from bridge.simulator.jira_server import JiraServer
+from tests.desks import OURS, SITE, Desk, link
+from tests.ledgers import Shown, postgresql
+
+COMMAND = (sys.executable, "-c", "from bridge.cli import main; main()", "reconcile")
+
+
+@dataclass
+class Office:
+    """A configuration with a Jira behind it, and a ledger that is closed when nobody needs it."""
+
+    jira: JiraServer
+    client: JiraClient
+    config: Path
+    url: str
+
+    @asynccontextmanager
+    async def desk(self) -> AsyncIterator[Desk]:
+        """The ledger, open; an SQLite one for this process alone."""
+        ledger = cast("Shown", open_ledger(self.url))
+        try:
+            yield Desk(self.jira, self.client, ledger)
+        finally:
+            await ledger.close()
+
+    async def differ(self, count: int) -> None:
+        """So many links are written; of them one is removed by hand, and an orphan made."""
+        async with self.desk() as desk, desk.writing():
+            await desk.links(count)
+        await self.client.delete_by_global_id("PROJ-1", OURS.format(1))
+        await self.client.upsert("PROJ-2", link("orphan"), OURS.format(99))
+
+    @property
+    def links(self) -> set[str]:
+        """The globalIds that stand."""
+        return {one["globalId"] for one in self.jira.model.links()}
+
+    async def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command."""
+        env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
+        whole = [*COMMAND, "--config", str(self.config), *arguments]
+        return await asyncio.to_thread(
+            subprocess.run, whole, capture_output=True, text=True, env=env, check=False, timeout=60
+        )
+
+
+@pytest.fixture(params=["sqlite"])
+async def office(
+    request: pytest.FixtureRequest, embedded_broker: Cluster, tmp_path: Path
+) -> AsyncIterator[Office]:
+    url = f"sqlite:///{tmp_path}/ledger.sqlite"
+    if request.param == "postgresql":
+        url = await postgresql(request.getfixturevalue("postgres"))
+    async with (
+        JiraServer(JiraModel(projects=["PROJ"])) as jira,
+        JiraClient(jira.url, Basic("demo@example.com", "demo"), attempts=1) as client,
+    ):
+        config = tmp_path / "bridge.yaml"
+        settings = {
+            "kafka": {"bootstrap_servers": embedded_broker.bootstrap},
+            "sites": {SITE: {"url": jira.url, "auth": "basic:demo@example.com:demo"}},
+            "ledger": {"url": url},
+            "reconcile": {"per_second": 1_000, "max_deletes_percent": 30},
+        }
+        config.write_bytes(orjson.dumps(settings))
+        yield Office(jira, client, config, url)
+
+
+async def test_beside_a_worker_it_shows_and_says_how_to_repair(office: Office) -> None:
+    """SQLite's worker has the file: only reading works beside it, and the error says what to do."""
+    await office.differ(3)
+    standing = office.links
+    async with office.desk() as desk:
+        shown = await office.run("--dry-run")
+        assert shown.returncode == 0, shown.stderr
+        refused = await office.run()
+        assert await desk.ledger.pending() == []
+    for word in ("removed", "orphaned", OURS.format(99), "4 links of 3 issues compared", "2 would be marked"):
+        assert word in shown.stdout
+    assert refused.returncode == 3
+    assert f"process {os.getpid()}" in refused.stderr
+    assert "Stop the worker" in refused.stderr
+    assert office.links == standing
+
+
+async def test_without_a_worker_it_writes_what_it_marks(office: Office) -> None:
+    """And what else the ledger wanted; then nothing differs any more."""
+    await office.differ(3)
+    async with office.desk() as desk:
+        await desk.wish("PROJ-7", number=7)
+    done = await office.run()
+    assert done.returncode == 0, done.stderr
+    assert "2 marked" in done.stdout
+    assert office.links == {OURS.format(n) for n in (1, 2, 3, 7)}
+    again = await office.run("--json")
+    (summary,) = map(orjson.loads, again.stdout.splitlines())
+    assert (summary["found"], summary["links"], summary["marked"]) == ({SITE: {}}, 4, 0)
+
+
+async def test_a_plan_that_takes_too_much_away_needs_force(office: Office) -> None:
+    """The refusal says how much it was, what to look at and what applies it; nothing is marked."""
+    await office.differ(2)
+    standing = office.links
+    refused = await office.run()
+    assert refused.returncode == 1
+    assert "1 of 3 links" in refused.stderr
+    assert "--force" in refused.stderr
+    assert office.links == standing
+    forced = await office.run("--force")
+    assert forced.returncode == 0, forced.stderr
+    assert office.links == {OURS.format(1), OURS.format(2)}
+
+
+async def test_a_plan_that_is_kept_is_applied_without_a_new_comparison(
+    office: Office, tmp_path: Path
+) -> None:
+    """Made beside the worker, applied when it is stopped; applied once more it finds nothing to do."""
+    await office.differ(4)
+    plan = str(tmp_path / "plan.jsonl")
+    async with office.desk():
+        shown = await office.run("--dry-run", "--plan", plan, "--json")
+    *repairs, summary = map(orjson.loads, shown.stdout.splitlines())
+    assert [repair["finding"] for repair in repairs] == ["removed", "orphaned"]
+    assert _numbers(summary) == (4, 5, 2)
+    listed = _lists(office)
+    done = await office.run("--plan", plan)
+    assert done.returncode == 0, done.stderr
+    assert office.links == {OURS.format(n) for n in (1, 2, 3, 4)}
+    again = orjson.loads((await office.run("--plan", plan, "--json")).stdout.splitlines()[-1])
+    assert _numbers(again) == (4, 5, 0)
+    assert _lists(office) == listed
+    other = await office.run("--plan", plan, "--project", "PROJ")
+    assert other.returncode == 2
+
+
+def _numbers(summary: dict[str, Any]) -> tuple[int, int, int]:
+    return summary["issues"], summary["links"], summary["left"]
+
+
+def _lists(office: Office) -> int:
+    return sum(call.method == "GET" and "globalId" not in call.path for call in office.jira.calls)
+
+
+@pytest.mark.parametrize("office", ["postgresql"], indirect=True)
+async def test_beside_a_worker_on_postgresql_that_one_writes(office: Office) -> None:
+    """The command marks rows, and whoever has the lease hears of them."""
+    await office.differ(4)
+    async with office.desk() as desk, desk.writing():
+        done = await office.run()
+        assert done.returncode == 0, done.stderr
+        assert office.links == {OURS.format(n) for n in (1, 2, 3, 4)}
+        assert await desk.ledger.pending() == []
+
+
+async def test_a_scope_narrows_what_is_compared(office: Office) -> None:
+    """By project and by time; what names nothing, or no time, is wrong usage."""
+    await office.differ(2)
+    assert "2 issues" in (await office.run("--dry-run", "--project", "PROJ")).stdout
+    assert "0 issues" in (await office.run("--dry-run", "--project", "OTHER")).stdout
+    assert "2 issues" in (await office.run("--dry-run", "--since", "1970-01-01T00:00Z")).stdout
+    assert "0 issues" in (await office.run("--dry-run", "--since", "1w")).stdout
+    for wrong in (("--site", "nowhere"), ("--since", "yesterday"), ("--ledger", "sqlite:///nowhere.sqlite")):
+        assert (await office.run(*wrong)).returncode == 2
