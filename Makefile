@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types test test-long foreign-clients bench-simulator demo helm lock check clean
+.PHONY: help setup fmt lint types test test-long chaos foreign-clients bench-simulator demo helm lock check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ test: setup ## Run the tests; starts real Kafka and PostgreSQL where it can
 
 test-long: setup ## Run the long suites (2,000 convergence examples, twenty kills, pacing)
 	$(BIN)/pytest -m slow -s
+
+chaos: setup ## Put faults on real Kafka, Jira's simulator and workers, and write docs/faults.md (half an hour)
+	$(BIN)/python -m tests.chaos.run $(ARGS)
 
 foreign-clients: setup ## Try other people's Jira clients on the simulated Jira (installs them into .cache)
 	$(BIN)/python tests/foreign/run.py

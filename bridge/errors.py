@@ -110,13 +110,20 @@ class PositionMoved(BridgeError):
 
 
 class PositionLost(BridgeError):
-    """The position in the ledger is no longer in the topic: records were deleted unread."""
+    """The position of the ledger, or else the group's, is no longer in the topic: records were deleted."""
 
     code = "position_lost"
     advice = (
         "Records were deleted before they were read, or the topic was made anew. Start once with "
         "--on-lost-position earliest to go on from the oldest record that is left."
     )
+
+
+class MemberFenced(BridgeError):
+    """Another process has joined the group with this one's `kafka.instance_id`, and has its partitions."""
+
+    code = "member_fenced"
+    advice = "Give each worker an instance id of its own, or stop the other one; then start this one again."
 
 
 # --- what is wrong with one delivery or one record -----------------------------------------

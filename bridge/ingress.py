@@ -11,7 +11,8 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
@@ -66,6 +67,17 @@ class BodyTooSlow(Refused):
     advice: ClassVar[str] = "Look at the network between the sender and the bridge; the sender may try again."
 
 
+class Busy(Refused):
+    """Too many bodies are on their way to Kafka at the same time; the sender may try again."""
+
+    code: ClassVar[str] = "ingress_busy"
+    status: ClassVar[int] = 503
+    advice: ClassVar[str] = (
+        "If it keeps happening, see why Kafka is slow, add ingress processes, or raise "
+        "`ingress.max_bytes_in_flight`."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One address for webhooks: /webhooks/NAME. Raises ConfigError when anyone could post there.
@@ -93,14 +105,17 @@ def make_app(
     observe: Observe,
     now: Callable[[], datetime],
     max_body_bytes: int,
+    max_bytes_in_flight: int,
     probes: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """The application that serves the endpoints, and `probes` (/livez, /readyz, /metrics) beside them.
 
-    `now` gives aware times. Requests under way are finished when its runner is cleaned up.
+    `now` gives aware times. Of all bodies that came and are not answered yet, no more than
+    `max_bytes_in_flight` are held. Requests under way are finished when its runner is cleaned up.
     """
-    ingress = _Ingress({endpoint.name: endpoint for endpoint in endpoints}, publish, observe, now)
-    app = web.Application(middlewares=[ingress.tell], client_max_size=max_body_bytes)
+    bodies = _Bodies(max_body_bytes, max_bytes_in_flight)
+    ingress = _Ingress({endpoint.name: endpoint for endpoint in endpoints}, publish, observe, now, bodies)
+    app = web.Application(middlewares=[ingress.tell])
     app.add_routes([web.post("/webhooks/{endpoint}", ingress.take), *probes])
     return app
 
@@ -112,11 +127,13 @@ class _Ingress:
         publish: Publish,
         observe: Observe,
         now: Callable[[], datetime],
+        bodies: _Bodies,
     ) -> None:
         self._endpoints = endpoints
         self._publish = publish
         self._observe = observe
         self._now = now
+        self._bodies = bodies
 
     async def take(self, request: web.Request) -> web.Response:
         """One delivery: verified, stamped, published, answered."""
@@ -124,9 +141,10 @@ class _Ingress:
         endpoint = self._endpoints.get(request.match_info["endpoint"])
         if endpoint is None:
             raise web.HTTPNotFound
-        webhook, key = self._stamp(endpoint, _lower(request), await _body(request))
-        value, headers = encode(webhook)
-        await self._publish(endpoint.topic, key, value, headers)
+        async with self._bodies.of(request) as body:
+            webhook, key = self._stamp(endpoint, _lower(request), body)
+            value, headers = encode(webhook)
+            await self._publish(endpoint.topic, key, value, headers)
         self._observe(
             "delivery_taken",
             endpoint=endpoint.name,
@@ -201,24 +219,49 @@ class _Ingress:
         return response
 
 
-async def _body(request: web.Request) -> bytes:
-    """The raw body of a request of a type that webhooks come in. Raises Refused."""
+class _Bodies:
+    """Reads bodies; all that are held at the same time are no longer than a bound."""
+
+    def __init__(self, longest: int, most: int) -> None:
+        self._longest = longest
+        self._most = most
+        self._held = 0
+
+    @asynccontextmanager
+    async def of(self, request: web.Request) -> AsyncIterator[bytes]:
+        """The raw body of a request of a type that webhooks come in. Raises Refused."""
+        _check_type(request)
+        body = bytearray()
+        try:
+            await self._read(request, body)
+            yield bytes(body)
+        finally:
+            self._held -= len(body)
+
+    async def _read(self, request: web.Request, body: bytearray) -> None:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                # Counted as it comes: who says much and sends little takes no room from others.
+                async for chunk in request.content.iter_any():
+                    body += chunk
+                    self._held += len(chunk)
+                    if len(body) > self._longest:
+                        raise BodyTooLong(f"The body is longer than {self._longest} bytes.")
+                    if self._held > self._most:
+                        raise Busy(f"More than {self._most} bytes are on their way to Kafka.")
+        except TimeoutError:
+            raise BodyTooSlow(f"The body took longer than {BODY_SECONDS:.0f} s.") from None
+        if not body:
+            raise BadRequest("The body is empty.")
+
+
+def _check_type(request: web.Request) -> None:
     media = request.content_type.lower()
     if not (media in _MEDIA_TYPES or media.endswith("+json")):
         raise WrongContentType(f"The content type is {media[:80]!r}.")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         # A signature is over the bytes that were sent, and a small body can unpack to any size.
         raise WrongContentType("The body is compressed, which is not taken.")
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            body = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise BodyTooLong(f"The body is longer than {request.client_max_size} bytes.") from None
-    except TimeoutError:
-        raise BodyTooSlow(f"The body took longer than {BODY_SECONDS:.0f} s.") from None
-    if not body:
-        raise BadRequest("The body is empty.")
-    return body
 
 
 def _lower(request: web.Request) -> dict[str, str]:

@@ -24,6 +24,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bridge.drain import in_time, unless
 from bridge.errors import (
     ConfigError,
     JiraError,
@@ -117,11 +118,17 @@ class Service:
         self._tell = tee(self.observe, self.metrics, self._watch)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop`, then finish what is under way.
+        """Serve until `stop`, then finish what is under way; `worker.drain_seconds` later that is cancelled.
 
-        Raises ConfigError, LedgerBusy, LedgerFormat, LedgerCorrupt, TopicUnfit and PositionLost: what
-        no waiting puts right.
+        Raises ConfigError, LedgerBusy, LedgerFormat, LedgerCorrupt, TopicUnfit, PositionLost and
+        MemberFenced: what no waiting puts right.
         """
+        seconds = self.settings.worker.drain_seconds
+        if not await in_time(self._run(stop), stop, seconds):
+            self._tell("drain_cut_short", seconds=seconds)
+        self._tell("stopped")
+
+    async def _run(self, stop: asyncio.Event) -> None:
         if Role.WORKER in self.role and not self.settings.sites:
             raise ConfigError("sites: is empty; a worker needs at least one Jira site (`--jira URL`)")
         self._tell("starting", role=self.role.name)
@@ -137,7 +144,6 @@ class Service:
             self.started.set()
             self._tell("listening", **self.addresses)
             await self._until(stop, [*jobs, self._drain])
-        self._tell("stopped")
 
     async def _until(self, stop: asyncio.Event, jobs: Sequence[Job]) -> None:
         """Run the jobs; one that fails stops the others, and its error is raised in the end."""
@@ -149,10 +155,16 @@ class Service:
                 stop.set()
 
         tasks = [asyncio.create_task(run(job)) for job in jobs]
-        await stop.wait()
-        await asyncio.wait(tasks)
-        for task in tasks:
-            task.result()
+        try:
+            await stop.wait()
+            await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            for task in tasks:
+                if not task.cancelled():
+                    task.result()
 
     async def _drain(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -168,6 +180,7 @@ class Service:
             observe=self._tell,
             now=lambda: datetime.now(UTC),
             max_body_bytes=ingress.max_body_bytes,
+            max_bytes_in_flight=ingress.max_bytes_in_flight,
             probes=probes(self.health, self.metrics),
         )
         await self._serve(stack, app, "webhooks", ingress.host, ingress.port)
@@ -190,9 +203,12 @@ class Service:
             await stop.wait()
             stopping.set()
 
+        async def read(stop: asyncio.Event) -> None:
+            await self._fit.wait()  # which the writer need not: it goes on with what the ledger wants
+            await consumer.run(stop)
+
         async def job(stop: asyncio.Event) -> None:
-            await self._fit.wait()
-            jobs: list[Job] = [consumer.run, writers.run, partial(self._prune, ledger)]
+            jobs: list[Job] = [read, writers.run, partial(self._prune, ledger)]
             jobs += self._rounds(ledger, sites, writers)
             await self._until(stop, [*jobs, heed])
 
@@ -213,6 +229,8 @@ class Service:
                 clock=_clock,
                 jitter=lambda: random.uniform(0.7, 1.3),  # noqa: S311 - spreads retries, guards nothing
                 most=self.settings.worker.max_rows,
+                # Sooner than everything is cancelled, so that the lease is released.
+                drain_seconds=0.8 * self.settings.worker.drain_seconds,
             )
 
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -275,7 +293,11 @@ class Service:
             take=intake,
             observe=self._tell,
             health=self.health,
+            start=kafka.start,
             on_lost_position=kafka.on_lost_position,
+            instance_id=kafka.instance_id,
+            fetch_bytes=kafka.fetch_bytes,
+            session_timeout_ms=kafka.session_seconds * 1000,
         )
 
     def _burial(self, publish: Publish, stopping: asyncio.Event) -> Bury:
@@ -283,6 +305,7 @@ class Service:
 
         async def bury(call: Call, error: JiraError) -> None:
             key, value, headers = refused(call, error, kafka.topics[0], MAX_RECORD_BYTES)
+            await self._fit.wait()
             while True:
                 try:
                     await publish(kafka.dead_letter_topic, key, value, headers)
@@ -323,13 +346,22 @@ class Service:
             Topic(name, kafka.partitions, kafka.replication, retention, MAX_RECORD_BYTES)
             for name in sorted(names)
         ]
+        self.health.set("topics", ok=False, reason="not looked at yet")
+        look = partial(ensure_topics, create=kafka.create_topics, observe=self._tell)
+        is_away = False
         while not (stop.is_set() or self._fit.is_set()):
             try:
-                await ensure_topics(self._cluster, topics, create=kafka.create_topics, observe=self._tell)
-                self._fit.set()
+                if await unless(stop, look(self._cluster, topics)):
+                    self._fit.set()
             except KafkaUnavailable as error:
+                is_away = True
+                self.health.set("topics", ok=False, reason=f"kafka_unavailable: {error}")
                 self._tell("kafka_unavailable", client="admin", error=str(error))
                 await _pause(stop, _AGAIN_SECONDS)
+        if self._fit.is_set():
+            self.health.set("topics", ok=True)
+            if is_away:
+                self._tell("kafka_available", client="admin")
         await stop.wait()
         self._fit.set()
 

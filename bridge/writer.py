@@ -97,9 +97,11 @@ class Writer:
             while not stop.is_set():
                 if not await self._turn(self._schedule.take(self.clock())):
                     await self._wait()
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(self.drain_seconds):
                     await self._finish()
+            except TimeoutError:
+                self.observe("drain_cut_short", seconds=self.drain_seconds)
         finally:
             for task in (waker, *self._tasks):
                 task.cancel()

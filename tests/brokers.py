@@ -18,7 +18,7 @@ import subprocess
 import time
 import uuid
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -38,15 +38,15 @@ JAVA_NEEDED = 17
 
 _SETTINGS = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={logs}
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
+transaction.state.log.replication.factor={replicas}
 transaction.state.log.num.partitions=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
@@ -140,39 +140,66 @@ def _container() -> Iterator[Cluster]:
 
 
 class KafkaProcess:
-    """A broker of one's own from Maven's jars, which a test may freeze, kill and start again."""
+    """A broker of one's own from Maven's jars, which a test may freeze, kill and start again.
 
-    def __init__(self, directory: Path) -> None:
+    `voters` are the ports of all controllers of its cluster, of which this is the `node`-th.
+    """
+
+    def __init__(
+        self, directory: Path, node: int = 1, voters: Sequence[int] = (), cluster_id: str = ""
+    ) -> None:
         self._directory = directory
-        self._port, self._controller = free_port(), free_port()
+        self._port = free_port()
+        self._node, self._voters = node, voters or [free_port()]
+        self._cluster_id = cluster_id or uuid.uuid4().hex[:22]
         self._process: subprocess.Popen[bytes] | None = None
         self.cluster = Cluster(f"127.0.0.1:{self._port}")
         self.started_in = 0.0
 
     def __enter__(self) -> Self:
-        _fetch_jars()
-        settings = self._directory / "server.properties"
-        logs = self._directory / "data"
-        settings.write_text(_SETTINGS.format(port=self._port, controller=self._controller, logs=logs))
-        (self._directory / "log4j2.xml").write_text(_LOGGING)
-        self._java("kafka.tools.StorageTool", "format", "-t", str(_cluster_id()), "-c", str(settings))
+        self.format()
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    def format(self) -> None:
+        """Make its settings and its empty folder of data. Raises Missing."""
+        _fetch_jars()
+        settings = self._directory / "server.properties"
+        voters = ",".join(f"{node}@127.0.0.1:{port}" for node, port in enumerate(self._voters, 1))
+        text = _SETTINGS.format(
+            node=self._node,
+            voters=voters,
+            replicas=len(self._voters),
+            port=self._port,
+            controller=self._voters[self._node - 1],
+            logs=self._directory / "data",
+        )
+        settings.write_text(text)
+        (self._directory / "log4j2.xml").write_text(_LOGGING)
+        self._java("kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", str(settings))
+
     def start(self) -> None:
         """Start the broker and wait until it listens."""
         began = time.monotonic()
+        self.launch()
+        self.await_listening()
+        self.started_in = time.monotonic() - began
+
+    def launch(self) -> None:
+        """Start the broker."""
         with (self._directory / "kafka.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._command("kafka.Kafka"), str(self._directory / "server.properties")],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def await_listening(self) -> None:
+        """Return once it listens. Raises Missing."""
         _await_port(self._port, "Kafka", self._process)
-        self.started_in = time.monotonic() - began
 
     def kill(self) -> None:
         """End the broker at once, as a loss of power would."""
@@ -201,8 +228,30 @@ class KafkaProcess:
         return ["java", *tuning, logging, "-cp", f"{JARS}/*", main]
 
 
-def _cluster_id() -> str:
-    return uuid.uuid4().hex[:22]
+class KafkaCluster:
+    """Several brokers of one cluster, each a KafkaProcess, which is also a controller."""
+
+    def __init__(self, directory: Path, brokers: int) -> None:
+        voters, cluster_id = [free_port() for _ in range(brokers)], uuid.uuid4().hex[:22]
+        self.brokers: list[KafkaProcess] = []
+        for node in range(1, brokers + 1):
+            folder = directory / f"broker-{node}"
+            folder.mkdir()
+            self.brokers.append(KafkaProcess(folder, node, voters, cluster_id))
+        self.cluster = Cluster(",".join(broker.cluster.bootstrap for broker in self.brokers))
+
+    def __enter__(self) -> Self:
+        for broker in self.brokers:
+            broker.format()
+        for broker in self.brokers:
+            broker.launch()
+        for broker in self.brokers:
+            broker.await_listening()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for broker in self.brokers:
+            broker.kill()
 
 
 def _fetch_jars() -> None:
@@ -229,14 +278,14 @@ def _java_version() -> int:
     return int(found[1]) if found else 0
 
 
-async def create_topic(cluster: Cluster, partitions: int, **settings: str) -> str:
+async def create_topic(cluster: Cluster, partitions: int, replicas: int = 1, **settings: str) -> str:
     """A new topic under a name that nobody else has; settings are given with underscores."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     configs = {key.replace("_", "."): value for key, value in settings.items()}
     admin = AIOKafkaAdminClient(**cluster.arguments())
     await admin.start()
     try:
-        answer = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
+        answer = await admin.create_topics([NewTopic(name, partitions, replicas, topic_configs=configs)])
         assert [code for _, code, _ in answer.topic_errors] == [0], answer
         # The controller knows the topic before the broker does.
         await eventually(lambda: _has_leaders(admin, name, partitions))

@@ -24,6 +24,7 @@ SHELLS = {
     "bridge.rebuild",
     "bridge.intake",
     "bridge.leaseholder",
+    "bridge.drain",
     "bridge.ingress",
     "bridge.jira",  # its names for others, the client's among them
     "bridge.jira.client",

@@ -13,7 +13,8 @@ from bridge import __version__
 from bridge.errors import BridgeError, ConfigError
 
 EPILOG = (
-    "Exit codes: 0 done, 1 not right or not found, 2 wrong usage or configuration, 3 stopped by an error."
+    "Exit codes: 0 done, 1 not right or not found, 2 wrong usage or configuration, 3 stopped by an error, "
+    "130 or 143 ended at once by a signal."
 )
 FAILED, WRONG_USAGE, STOPPED, INTERRUPTED = 1, 2, 3, 130
 

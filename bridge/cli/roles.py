@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+from types import FrameType
 
 from bridge.cli import options
 from bridge.cli.app import app
 from bridge.observe.logs import set_up
 from bridge.service import Role, Service
 from bridge.settings import Settings
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @app.command(epilog="Example: `jira-bridge run --config bridge.yaml`")
@@ -53,7 +57,8 @@ def worker(
     """Read events from Kafka and keep Jira's links.
 
     Needs no file: every flag has its key in one. How far a group has read each partition is
-    kept in the ledger, so a group of a new name reads its topics from the start. With --shadow it
+    kept in the ledger; what that does not know is read from the group's offset in Kafka on, and by
+    a group of a new name from the start. With --shadow it
     tells what it would ask of Jira (`shadow_call` in the log) and asks nothing; without, it goes on
     from there.
     """
@@ -74,19 +79,27 @@ def worker(
 
 
 def serve(settings: Settings, role: Role) -> None:
-    """Run one process until SIGINT or SIGTERM; a second one ends it at once."""
+    """Run one process until SIGINT or SIGTERM; a second one of either ends it at once."""
     set_up(sys.stderr, json=settings.log.format == "json", level=settings.log.level)
 
     async def main() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, _stop_once, loop, number, stop)
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, _drain, loop, stop)
         await Service(settings, role).run(stop)
 
     asyncio.run(main())
 
 
-def _stop_once(loop: asyncio.AbstractEventLoop, number: int, stop: asyncio.Event) -> None:
+def _drain(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     stop.set()
-    loop.remove_signal_handler(number)
+    for number in _SIGNALS:
+        loop.remove_signal_handler(number)
+        # No default action: it would not end the first process of a container.
+        signal.signal(number, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End at once, as a crash would, which loses nothing; what hangs could hold up anything milder."""
+    os._exit(128 + number)

@@ -48,10 +48,10 @@ T = TypeVar("T")
 class Producer:
     """The port Publish over Kafka: `async with Producer(…) as publish`.
 
-    Entering never waits for the broker longer than `timeout` seconds and never fails because
-    it is away: publishing raises KafkaUnavailable until it is back. A task in the background
-    connects and keeps the condition "kafka" of `health`. A client that has published nothing
-    for `patience` seconds but failures is replaced (aiokafka #1133: it may stay closed for good).
+    Entering waits for no broker: publishing connects, and raises KafkaUnavailable while it is
+    away. A task in the background connects too, and keeps the condition "kafka" of `health`. A
+    client that has met nothing but failures for `patience` seconds is replaced (aiokafka #1133:
+    it may stay closed for good).
 
     Records are not compressed: a topic's `compression.type` has the broker do that.
     """
@@ -77,19 +77,23 @@ class Producer:
         self._failing_since: float | None = None
         self._is_up: bool | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._leaving = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        await self._probe()
+        self._health.set(CONDITION, ok=False, reason="not reached yet")
+        self._health.beat(BEAT, _LIFE_SECONDS)
         self._keeper = asyncio.create_task(self._keep())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leaving.set()
         if self._keeper is not None:
+            # A client that is cancelled while it connects leaves its connection open.
+            await asyncio.wait({self._keeper}, timeout=_CLOSE_SECONDS)
             self._keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeper
+            await asyncio.wait({self._keeper})
         self._health.rest(BEAT)
         await self._discard(self._client)
 
@@ -109,7 +113,7 @@ class Producer:
         """
         client = None
         try:
-            client = await self._connected()
+            client = await self._in_time(self._connected())  # or its turn to connect
             await self._in_time(
                 client.send_and_wait(topic, value, key=key, headers=list(headers), timestamp_ms=timestamp)
             )
@@ -145,7 +149,8 @@ class Producer:
         )
 
     async def _in_time(self, awaitable: Awaitable[T]) -> T:
-        return await asyncio.wait_for(awaitable, self._timeout)
+        async with asyncio.timeout(self._timeout):  # wait_for may lose a cancellation
+            return await awaitable
 
     async def _discard(self, client: AIOKafkaProducer | None) -> None:
         """Close the client, unless another call has done so and made a new one."""
@@ -156,9 +161,11 @@ class Producer:
     # --- how it is ---------------------------------------------------------------------------
 
     async def _keep(self) -> None:
-        while True:
-            await asyncio.sleep(_PROBE_SECONDS)
+        while not self._leaving.is_set():
             await self._probe()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PROBE_SECONDS):
+                    await self._leaving.wait()
 
     async def _probe(self) -> None:
         """Ask a broker for its metadata, so that health is known without any traffic."""
@@ -181,7 +188,7 @@ class Producer:
 
     async def _failed(self, client: AIOKafkaProducer | None, error: BaseException) -> None:
         self._is_up = False
-        self._health.set(CONDITION, ok=False, reason=reason(error))
+        self._health.set(CONDITION, ok=False, reason=f"kafka_unavailable: {reason(error)}")
         self._observe("kafka_unavailable", client="producer", error=reason(error))
         self._failing_since = self._failing_since or time.monotonic()
         # An error that repeating cannot cure (a sequence number out of order, a closed client)
@@ -195,7 +202,8 @@ class Producer:
 async def _close(client: AIOKafkaProducer) -> None:
     """Stop the client. Who waits for a record that it still holds is told that it failed."""
     with suppress(KafkaError, OSError, TimeoutError):
-        await asyncio.wait_for(client.stop(), _CLOSE_SECONDS)
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await client.stop()
     # stop() waits for records that the broker never takes; it leaves these two open then.
     sender: Any = client._sender  # noqa: SLF001
     if sender.sender_task is not None and not sender.sender_task.done():

@@ -6,7 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aiokafka.errors import (
+    BrokerResponseError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    kafka_errors,
+)
 from aiokafka.helpers import create_ssl_context
+
+AWAY = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
+"""What aiokafka raises where no broker answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,20 @@ class Cluster:
             "sasl_plain_password": self.password,
             "ssl_context": create_ssl_context(cafile=self.ca_file) if tls else None,
         }
+
+
+class FencedInstanceId(BrokerResponseError):  # type: ignore[misc] # aiokafka's is untyped
+    """Another member has joined the group with the same instance id.
+
+    aiokafka cannot tell errors apart whose codes it does not know.
+    https://kafka.apache.org/protocol#protocol_error_codes
+    """
+
+    errno = 82
+    message = "FENCED_INSTANCE_ID"
+
+
+kafka_errors[FencedInstanceId.errno] = FencedInstanceId
 
 
 def reason(error: BaseException) -> str:

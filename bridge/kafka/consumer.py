@@ -1,7 +1,7 @@
 """The consumer: hands on batches of records with the positions that they begin and end at.
 
-The ledger's positions are the truth, Kafka's committed offsets are for lag monitors. What is
-not obvious, with aiokafka 0.14:
+The ledger's positions are the truth. Kafka's committed offsets are for lag monitors, and for a
+partition that the ledger does not know. What is not obvious, with aiokafka 0.14:
 
 - A `getmany` that is cancelled or that raises leaves the client's account of its own liveness
   wrong for good (`fetch_context` has no finally), so a client that met either is thrown away.
@@ -13,6 +13,9 @@ not obvious, with aiokafka 0.14:
 - JoinGroup is answered when the last member has come, so the request's timeout must be longer
   than the rebalance's.
 - Sticky assignment is broken (#1175, #1176): round robin.
+- Only JoinGroup and SyncGroup bear the instance id. A static member that was replaced is told that
+  its member id is unknown, forgets it, joins as if it were new, and so replaces the other, for
+  ever. So the listener gives it its member id back: then Kafka says who is fenced.
 """
 
 from __future__ import annotations
@@ -21,16 +24,17 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from bridge.errors import KafkaUnavailable, LedgerUnavailable, PositionLost, PositionMoved
-from bridge.kafka.cluster import Cluster
+from bridge.errors import KafkaUnavailable, LedgerUnavailable, MemberFenced, PositionLost, PositionMoved
+from bridge.kafka.cluster import AWAY, Cluster, FencedInstanceId, reason
+from bridge.kafka.start import Standing, Start
 from bridge.model import Position, Record
 from bridge.observe.health import Health
 from bridge.ports import Observe
@@ -43,11 +47,13 @@ Take = Callable[[Sequence[Record], Sequence[tuple[Position, Position]]], Awaitab
 _REBALANCE_SECONDS = 60.0  # longer than the longest batch takes to merge
 _JOIN_SECONDS = _REBALANCE_SECONDS + 5.0
 _STALL_SECONDS = _JOIN_SECONDS + 30.0  # nothing that the client does takes so long
+_HEARTBEAT_MS = 3_000  # whatever the session: a member learns of a rebalance from its heartbeat
 _COMMIT_SECONDS = 5.0
 _PROBE_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
 _LEAVE_SECONDS = 5.0
 _LIFE_SECONDS = 300.0
+_RESPONSE_BYTES = 16 * 1_048_576
 
 T = TypeVar("T")
 Records = Mapping[TopicPartition, Sequence["ConsumerRecord[bytes, bytes]"]]
@@ -67,12 +73,17 @@ class Consumer:
 
     `positions` tells how far the group has merged. `take` merges a batch and moves the ledger
     from each first position to the second, in one transaction; it raises PositionMoved when
-    the ledger stands elsewhere. A partition that the ledger does not know begins at 0. A batch
-    may have no records: offsets without one (aborted transactions) move the position too.
+    the ledger stands elsewhere. A batch may have no records: offsets without one (aborted
+    transactions) move the position too, and a partition that the ledger does not know is entered
+    with the position that it starts at.
 
-    When a position is no longer in the topic, `on_lost_position` says whether to "stop" with
-    PositionLost or to go on from the "earliest" record that is left. After `patience` seconds
-    without a sign of the broker the client is built anew (aiokafka #703).
+    That is Kafka's committed offset, else `start`. When a position is no longer in the topic,
+    `on_lost_position` says whether to "stop" with PositionLost or to go on from the "earliest"
+    record that is left. After `patience` seconds without a sign of the broker the client is built
+    anew (aiokafka #703).
+
+    A member with an `instance_id` keeps its partitions when it is away for less than the session's
+    timeout. Of each partition at most `fetch_bytes`, or one record, are read ahead.
     """
 
     cluster: Cluster
@@ -83,18 +94,24 @@ class Consumer:
     take: Take
     observe: Observe
     health: Health
+    start: Start = "earliest"
     on_lost_position: Literal["stop", "earliest"] = "stop"
+    instance_id: str | None = None
+    fetch_bytes: int = 1_048_576
     max_records: int = 500
     poll_ms: int = 1_000
+    max_poll_ms: int = 300_000
     session_timeout_ms: int = 10_000
     patience: float = 30.0
+    _is_well: bool = field(default=False, init=False, repr=False)
+    _misses_ledger: bool = field(default=False, init=False, repr=False)
     _leaving: set[asyncio.Task[None]] = field(default_factory=set, init=False, repr=False)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop`; the batch under way is merged, then the group is left.
 
-        Raises PositionLost, and whatever `take` and `positions` raise except PositionMoved,
-        KafkaUnavailable and LedgerUnavailable.
+        Raises PositionLost, MemberFenced, and whatever `take` and `positions` raise except
+        PositionMoved, KafkaUnavailable and LedgerUnavailable.
         """
         self.health.set(CONDITION, ok=False, reason="joining the group")
         stopping = asyncio.create_task(stop.wait())
@@ -115,11 +132,13 @@ class Consumer:
         except LedgerUnavailable as error:
             await self._pause(error, stopping)
             return False
+        if self._misses_ledger:
+            self._misses_ledger = False
+            self.observe("ledger_available")
         return True
 
     async def _pause(self, error: Exception, stopping: asyncio.Task[Any]) -> None:
         self._tell(error)
-        self.health.set(CONDITION, ok=False, reason=f"{type(error).__name__}: {error}")
         await asyncio.wait({stopping}, timeout=_PAUSE_SECONDS)
 
     async def _serve(self, member: _Member, stopping: asyncio.Task[Any]) -> None:
@@ -129,7 +148,7 @@ class Consumer:
         except _Stopped:
             return
         except PositionLost as error:
-            self.health.set(CONDITION, ok=False, reason=str(error))
+            self.health.set(CONDITION, ok=False, reason=f"position_lost: {error}")
             raise
         except (_Stalled, KafkaUnavailable, LedgerUnavailable, KafkaError) as error:
             await self._pause(error, stopping)
@@ -140,15 +159,32 @@ class Consumer:
             task.add_done_callback(self._leaving.discard)
 
     def _tell(self, error: Exception) -> None:
-        match error:
-            case _Stalled():
-                self.observe("consumer_stalled", detail=str(error))
-            case LedgerUnavailable():
-                self.observe("ledger_unavailable", client="consumer", error=str(error))
-            case KafkaConnectionError() | KafkaUnavailable():
-                self.observe("kafka_unavailable", client="consumer", detail=str(error))
-            case _:
-                self.observe("consumer_rebuilt", error=type(error).__name__, detail=str(error))
+        """Name the state, in readiness too. Raises MemberFenced when no other client would help."""
+        if isinstance(error, _Stalled):
+            self._fail("consumer_stalled", str(error))
+        elif isinstance(error, LedgerUnavailable):
+            self._misses_ledger = True
+            self._fail("ledger_unavailable", str(error), client=CONDITION)
+        elif isinstance(error, (*AWAY, KafkaUnavailable)):
+            self._fail("kafka_unavailable", reason(error), client=CONDITION)
+        elif FencedInstanceId.__name__ in str(error):
+            text = f"Another member of {self.group} has the instance id {self.instance_id}."
+            self._fail("member_fenced", text)
+            raise MemberFenced(text)
+        else:
+            self._fail("consumer_rebuilt", reason(error), kind=type(error).__name__)
+
+    def _fail(self, state: str, error: str, **fields: object) -> None:
+        self._is_well = False
+        self.health.set(CONDITION, ok=False, reason=f"{state}: {error}")
+        self.observe(state, error=error, **fields)
+
+    def recover(self) -> None:
+        """Kafka has answered a member."""
+        self.health.set(CONDITION, ok=True)
+        if not self._is_well:
+            self._is_well = True
+            self.observe("kafka_available", client=CONDITION)
 
 
 class _Read(NamedTuple):
@@ -167,19 +203,25 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
         self.client = AIOKafkaConsumer(
             **consumer.cluster.arguments(),
             group_id=consumer.group,
+            group_instance_id=consumer.instance_id,
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
             partition_assignment_strategy=(RoundRobinPartitionAssignor,),
             session_timeout_ms=consumer.session_timeout_ms,
-            heartbeat_interval_ms=consumer.session_timeout_ms // 3,
+            heartbeat_interval_ms=min(_HEARTBEAT_MS, consumer.session_timeout_ms // 3),
             rebalance_timeout_ms=int(_REBALANCE_SECONDS * 1000),
+            max_poll_interval_ms=consumer.max_poll_ms,
+            fetch_max_bytes=_RESPONSE_BYTES,
+            max_partition_fetch_bytes=consumer.fetch_bytes,
             request_timeout_ms=int(_JOIN_SECONDS * 1000),
         )
         self._of = consumer
         self._stopping = stopping
         self._is_sought = False
         self._merged: dict[TopicPartition, int] = {}
+        self._unknown: set[TopicPartition] = set()
+        self._member_id = ""
         self._signs: dict[TopicPartition, int | None] = {}
         self._heard_at = time.monotonic()
 
@@ -211,12 +253,16 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Nothing is to be drained: what is under way is judged by the ledger's positions."""
+        coordinator = self.client._coordinator  # noqa: SLF001 - see above of static members
+        if self._of.instance_id and not coordinator.member_id:
+            coordinator.member_id = self._member_id
         if revoked:
             self._of.observe("partitions_revoked", count=len(revoked))
 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Hold the partitions until the loop has sought the ledger's positions."""
         self._is_sought = False
+        self._member_id = self.client._coordinator.member_id  # noqa: SLF001 - as above
         for partition in assigned:
             self.client.seek(partition, 0)
             self.client.pause(partition)
@@ -225,35 +271,49 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
     # --- positions ---------------------------------------------------------------------------
 
     async def _seek(self) -> None:
-        """Go to where the ledger stands, or to the beginning of what it does not know."""
+        """Go to where each partition is to be read from."""
         self._is_sought = True
-        assigned = list(self.client.assignment())
-        stored = {TopicPartition(p.topic, p.partition): p.offset for p in await self._of.positions()}
-        first = await self._wait(self.client.beginning_offsets(assigned))
-        end = await self._wait(self.client.end_offsets(assigned))
+        found = await self._standings(list(self.client.assignment()))
         if not self._is_sought:
             return  # assigned anew in the meantime
+        offsets = {partition: self._offset(partition, standing) for partition, standing in found.items()}
         try:
-            for partition in assigned:
-                offset = self._target(partition, stored.get(partition), first[partition], end[partition])
+            for partition, offset in offsets.items():
                 self.client.seek(partition, offset)
                 self.client.resume(partition)
         except IllegalStateError:
             self._is_sought = False  # assigned anew, and the listener is about to be told
             return
-        self._merged = {partition: stored.get(partition, 0) for partition in assigned}
+        stored = {each: standing.ledger for each, standing in found.items() if standing.ledger is not None}
+        self._unknown = offsets.keys() - stored.keys()
+        self._merged = {**offsets, **stored}
         self._heard()
 
-    def _target(self, partition: TopicPartition, stored: int | None, first: int, end: int) -> int:
-        if stored is None or first <= stored <= end:
-            return first if stored is None else stored
-        place = f"{partition.topic}/{partition.partition}"
-        self._of.observe(
-            "position_lost", topic=partition.topic, place=place, ledger=stored, first=first, end=end
-        )
-        if self._of.on_lost_position == "stop":
-            raise PositionLost(f"{place}: the ledger stands at {stored}, the topic holds {first} to {end}.")
-        return first
+    async def _standings(self, assigned: list[TopicPartition]) -> dict[TopicPartition, Standing]:
+        ledger = {TopicPartition(p.topic, p.partition): p.offset for p in await self._of.positions()}
+        first = await self._wait(self.client.beginning_offsets(assigned))
+        end = await self._wait(self.client.end_offsets(assigned))
+        unknown = [each for each in assigned if each not in ledger]
+        group = {each: await self._wait(self.client.committed(each)) for each in unknown}
+        return {
+            each: Standing(ledger.get(each), group.get(each), first[each], end[each]) for each in assigned
+        }
+
+    def _offset(self, partition: TopicPartition, standing: Standing) -> int:
+        """Where to go on from; what an operator should know of it is told. Raises PositionLost."""
+        place, topic = f"{partition.topic}/{partition.partition}", partition.topic
+        offset = standing.offset(self._of.start)
+        if standing.is_lost:
+            self._of.observe("position_lost", topic=topic, place=place, **asdict(standing))
+            if self._of.on_lost_position == "stop":
+                whose = "group" if standing.ledger is None else "ledger"
+                raise PositionLost(
+                    f"{place}: the {whose} stands at {standing.stored}, "
+                    f"the topic holds {standing.first} to {standing.end}."
+                )
+        elif standing.is_adopted:
+            self._of.observe("position_adopted", topic=topic, place=place, **asdict(standing))
+        return offset
 
     # --- records -----------------------------------------------------------------------------
 
@@ -265,7 +325,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
         read = [
             (_position(partition, self._merged[partition]), _position(partition, offset))
             for partition, offset in found.reached.items()
-            if offset != self._merged[partition]
+            if offset != self._merged[partition] or partition in self._unknown
         ]
         if read:
             await self._merge([as_record(each) for part in found.records.values() for each in part], read)
@@ -286,26 +346,28 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
         try:
             await self._of.take(records, read)
         except PositionMoved as error:
-            self._of.observe("position_moved", detail=str(error))
+            self._of.observe("position_moved", error=str(error))
             self._is_sought = False
             return
         except KafkaUnavailable as error:
             # A dead letter was not acknowledged: read the batch again, and stay in the group.
-            self._of.observe("kafka_unavailable", client="consumer", detail=str(error))
+            self._of.observe("kafka_unavailable", client=CONDITION, error=reason(error))
             self._is_sought = False
             await asyncio.wait({self._stopping}, timeout=_PAUSE_SECONDS)
             return
         merged = {TopicPartition(after.topic, after.partition): after.offset for _, after in read}
         self._merged.update(merged)
+        self._unknown -= merged.keys()
         await self._commit(merged)
         self._heard_at = time.monotonic()
 
     async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
         """Tell Kafka, for those who watch its lag. After a rebalance it may refuse: no matter."""
         try:
-            await asyncio.wait_for(self.client.commit(offsets), _COMMIT_SECONDS)
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await self.client.commit(offsets)
         except (KafkaError, TimeoutError) as error:
-            self._of.observe("commit_failed", error=f"{type(error).__name__}: {error}")
+            self._of.observe("commit_failed", error=reason(error))
 
     # --- signs of the broker -----------------------------------------------------------------
 
@@ -326,7 +388,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
 
     def _heard(self) -> None:
         self._heard_at = time.monotonic()
-        self._of.health.set(CONDITION, ok=True)
+        self._of.recover()
 
 
 async def close_client(client: AIOKafkaConsumer) -> None:

@@ -57,6 +57,7 @@ _AWAY = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidSchemaNameError,
     asyncpg.InsufficientPrivilegeError,
     asyncpg.TargetServerAttributeNotMatched,
 )
@@ -178,7 +179,7 @@ class Connections:
 
     async def _started(self) -> Any:  # noqa: ANN401 - see Connection
         if self._pool is None:
-            self._pool = asyncpg.create_pool(
+            self._pool = await asyncpg.create_pool(
                 self._url,
                 min_size=0,
                 max_size=MOST,
@@ -187,7 +188,6 @@ class Connections:
                 reset=_leave,
                 **_arguments(self._password, SECONDS),
             )
-            await self._pool
         return self._pool
 
     async def _check(self, connection: Connection) -> None:

@@ -7,6 +7,7 @@ time. `statements.py` tells the order of locks.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -35,6 +36,8 @@ class PostgresqlLedger:
     def __init__(self, url: str, password: str | None = None) -> None:
         """`url` is `postgresql://…`; nothing is connected yet."""
         self._db = Connections(url, password)
+        self._order = asyncio.Lock()
+        """Held by who changes rows, so that this process is told of them in the order of the commits."""
 
     def on_news(self, tell: Callable[[str], None]) -> None:
         """See `bridge.ports.Ledger`; to be called within the event loop."""
@@ -69,7 +72,8 @@ class PostgresqlLedger:
                 outcomes = batch.merge(items)
             return Merged(outcomes, tuple(batch.pending()), frozenset(claims))
 
-        return await self._db.transaction(merge)
+        async with self._order:
+            return await self._db.transaction(merge)
 
     # --- leases ------------------------------------------------------------------------------
 
@@ -126,7 +130,8 @@ class PostgresqlLedger:
             left = [row for key, row in rows.items() if key not in batch.removed]
             return Turn(tuple(left), tuple(calls), tuple(batch.entries), more)
 
-        return await self._db.transaction(turn)
+        async with self._order:
+            return await self._db.transaction(turn)
 
     async def doubt(self, keys: Sequence[LinkKey], now: float) -> None:
         """See `bridge.ports.Ledger`."""
@@ -135,7 +140,8 @@ class PostgresqlLedger:
             async with _batch(db, {key.subject for key in keys}, {key[:2] for key in keys}, now) as batch:
                 batch.doubt(keys)
 
-        await self._db.transaction(doubt)
+        async with self._order:
+            await self._db.transaction(doubt)
 
     async def repair(self, repairs: Sequence[Repair], now: float) -> int:
         """See `bridge.ports.Ledger`."""
@@ -146,7 +152,8 @@ class PostgresqlLedger:
             async with _batch(db, subjects, issues, now, makes=True) as batch:
                 return batch.repair(repairs)
 
-        return await self._db.transaction(repair)
+        async with self._order:
+            return await self._db.transaction(repair)
 
     async def pending(self) -> list[Row]:
         """See `bridge.ports.Ledger`."""

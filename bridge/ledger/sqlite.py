@@ -93,8 +93,11 @@ SELECT issue, version, event, seen, link, known, digest, link_id, phase, not_bef
 """
 _SELECT_SUBJECT = f"{_SELECT} WHERE site = ? AND global_id = ?"
 _SELECT_PENDING = f"{_SELECT} WHERE phase = 'pending'"
-_UNCLAIMED = "SELECT DISTINCT global_id FROM rows WHERE site = ? AND phase = 'pending' AND claim < ? LIMIT ?"
-_SELECT_UNCLAIMED = f"{_SELECT_SUBJECT} AND phase = 'pending' AND claim < ?"
+_UNCLAIMED = """
+SELECT global_id FROM rows INDEXED BY rows_due WHERE site = ? AND phase = 'pending' AND claim < ? LIMIT ?
+"""
+# The sign keeps it from the index over all that is unclaimed.
+_SELECT_UNCLAIMED = f"{_SELECT_SUBJECT} AND phase = 'pending' AND +claim < ?"
 _SELECT_PAGE = f"{_SELECT} WHERE site = ? AND issue > ? AND issue <= ? ORDER BY issue, global_id"
 _SELECT_LAST = """
 SELECT max(issue) FROM (SELECT DISTINCT issue FROM rows WHERE site = ? AND issue > ? ORDER BY issue LIMIT ?)
@@ -236,15 +239,15 @@ class SqliteTables:
     def _claim(self, lease: Lease, room: int) -> tuple[dict[LinkKey, Row], bool]:
         """Whole subjects: a delete waits for the upserts of its own."""
         site, fence = lease.site, lease.fence
-        subjects = self._db.execute(_UNCLAIMED, (site, fence, room)).fetchall() if room > 0 else []
+        found = self._db.execute(_UNCLAIMED, (site, fence, room)).fetchall() if room > 0 else []
         rows = [
             read_row(columns)
-            for (global_id,) in subjects
+            for (global_id,) in dict.fromkeys(found)
             for columns in self._db.execute(_SELECT_UNCLAIMED, (site, global_id, fence))
         ]
         keys = [(fence, row.key.site, row.key.issue, row.key.global_id) for row in rows]
         self._db.executemany(_CLAIM, keys)
-        return {row.key: row for row in rows}, 0 < room == len(subjects)
+        return {row.key: row for row in rows}, 0 < room == len(found)
 
     def doubt(self, keys: Sequence[LinkKey], now: float) -> None:
         """Have links looked up again."""

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bridge.observe.health import Condition, Health
 from bridge.observe.metrics import CONTENT_TYPE, Metrics
+from bridge.observe.states import STATES
 
 
 def probes(health: Health, metrics: Metrics) -> list[web.RouteDef]:
@@ -29,7 +30,14 @@ def _probe(
     async def answer(_request: web.Request) -> web.Response:
         found = conditions()
         ok = all(condition.ok for condition in found.values())
-        named = {name: {"ok": c.ok, "reason": c.reason} for name, c in sorted(found.items())}
+        named = {name: _shown(condition) for name, condition in sorted(found.items())}
         return web.json_response({"ok": ok, "conditions": named}, status=200 if ok else 503)
 
     return answer
+
+
+def _shown(condition: Condition) -> dict[str, object]:
+    """The condition; where its reason begins with the name of a state, with that state's advice."""
+    state = STATES.get(condition.reason.partition(":")[0])
+    advice = {"advice": state.advice} if state and state.advice else {}
+    return {"ok": condition.ok, "reason": condition.reason, **advice}

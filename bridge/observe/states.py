@@ -74,7 +74,14 @@ STATES: dict[str, State] = {
         Level.INFO, "The process serves at these addresses; /readyz tells what it still waits for."
     ),
     "draining": State(Level.INFO, "The process was told to stop and finishes what is under way."),
-    "stopped": State(Level.INFO, "The process has stopped; nothing is under way."),
+    "drain_cut_short": State(
+        Level.WARNING,
+        "What was under way was not finished in time after the stop, and has been cancelled.",
+        _counter("drains_cut_short"),
+        "Nothing is lost: the next start goes on. If it keeps happening, see what Jira, Kafka or the ledger "
+        "is slow at, or lengthen `worker.drain_seconds` and the grace of whatever stops the process.",
+    ),
+    "stopped": State(Level.INFO, "The process has stopped."),
     "unexpected_error": State(
         Level.ERROR,
         "The bridge itself failed.",
@@ -114,10 +121,23 @@ STATES: dict[str, State] = {
     ),
     "position_lost": State(
         Level.ERROR,
-        "The ledger's position in a partition is no longer in the topic: records were never read.",
+        "The position in a partition is no longer in the topic: records were never read.",
         _counter("positions_lost", "topic"),
         "Look for events that Jira lacks; lengthen the topic's retention. `--on-lost-position earliest` "
         "goes on from the oldest record that is left.",
+    ),
+    "position_adopted": State(
+        Level.WARNING,
+        "The ledger knows nothing of a partition that the group has read; it goes on from Kafka's offset.",
+        _counter("positions_adopted", "topic"),
+        "Nothing to do with a ledger that is meant to be new. If it was lost, `jira-bridge ledger rebuild` "
+        "reads the topic again.",
+    ),
+    "member_fenced": State(
+        Level.ERROR,
+        "Another process has joined the group with this one's instance id; this one stops.",
+        _counter("members_fenced"),
+        "Give each worker a `kafka.instance_id` of its own, or see why the older process still runs.",
     ),
     "consumer_stalled": State(
         Level.ERROR,
@@ -128,7 +148,7 @@ STATES: dict[str, State] = {
     "consumer_rebuilt": State(
         Level.WARNING,
         "The consumer met an error that it cannot read on from, and is built anew.",
-        _counter("consumer_rebuilds", "error"),
+        _counter("consumer_rebuilds", "kind"),
         "Read the error: the topic may be missing, or the account may not read it.",
     ),
     "commit_failed": State(

@@ -61,7 +61,7 @@ def _reveal(value: object, info: ValidationInfo) -> object:
     elif kind == "file":
         value = _secret_file(name)
     if not value:
-        raise ValueError("is empty; expected a secret")
+        raise ValueError("is empty; expected a value")
     return value
 
 
@@ -109,6 +109,12 @@ def _encrypted(url: str) -> str:
     return url
 
 
+def _member(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name):
+        raise ValueError("is no name of a member; expected letters, digits and . _ -")
+    return name
+
+
 def _distinct(values: list[str]) -> list[str]:
     if len(set(values)) < len(values):
         raise ValueError("names something twice; expected each once")
@@ -116,6 +122,8 @@ def _distinct(values: list[str]) -> list[str]:
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_reveal)]
+# No pattern: the schema is of what is written, which may be `env:NAME`.
+InstanceId = Annotated[str, BeforeValidator(_reveal), AfterValidator(_member)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")]
 Topic = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Project = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]+$")]
@@ -189,8 +197,22 @@ class Kafka(Section):
     dead_letter_topic: Topic = Field("bridge.dead-letters", description="topic that rejected records go to")
     group: str = Field("jira-bridge", min_length=1, description="consumer group of the workers")
     security: Security = Field(Security(), description="encryption and login")
+    start: Literal["earliest", "latest"] = Field(
+        "earliest",
+        description="where to read a partition from that neither the ledger nor the group knows",
+    )
     on_lost_position: Literal["stop", "earliest"] = Field(
         "stop", description="what to do when records were deleted unread: stop, or go on from the oldest left"
+    )
+    instance_id: InstanceId | None = Field(
+        None,
+        description="name of this worker alone in the group; its partitions wait for it while it restarts",
+    )
+    session_seconds: int = Field(
+        10, ge=1, le=1_800, description="seconds after which a worker that is silent loses its partitions"
+    )
+    fetch_bytes: int = Field(
+        1_048_576, ge=1, le=67_108_864, description="bytes read ahead of each partition, or one record"
     )
     create_topics: bool = Field(True, description="whether to create topics that are missing")
     partitions: int = Field(12, ge=1, description="partitions of a topic that the bridge creates")
@@ -229,6 +251,11 @@ class Ingress(Section):
     topic: Topic = Field("bridge.events", description="topic that deliveries are published to")
     max_body_bytes: int = Field(
         900_000, ge=1, le=1_000_000, description="longest body taken; with its headers it must fit into 1 MiB"
+    )
+    max_bytes_in_flight: int = Field(
+        32_000_000,
+        ge=1_000_000,
+        description="bytes of bodies held at the same time; what comes beyond them is answered with 503",
     )
     endpoints: dict[Name, Endpoint] = Field({}, description="endpoints by name, the last part of their path")
 
@@ -453,6 +480,9 @@ class Worker(Section):
         100_000,
         ge=1,
         description="links of one site that it has in mind at a time; the others wait in the ledger",
+    )
+    drain_seconds: float = Field(
+        25, gt=0, le=3_600, description="seconds in which to finish what is under way when told to stop"
     )
     max_future_seconds: int = Field(
         600, ge=0, description="seconds that an event's time may be ahead of its record's"

@@ -180,6 +180,7 @@ def _line(entry: Entry) -> dict[str, Any]:
         "globalId": entry.global_id,
         "needless": entry.needless,
         "answered": entry.is_answered,
+        "body": entry.body(),
     }
 
 

@@ -67,7 +67,8 @@ class Entry:
 
     `issue` is the key at that time; `action` is created, updated or deleted. `needless` says that
     nothing was changed by it: Jira writes the line all the same, and people read it. `is_answered`
-    says that the caller was told: the simulator's own knowledge, of use to whoever tests with it.
+    says that the caller was told, and `record` is what was written, None of a deletion: the
+    simulator's own knowledge, of use to whoever tests with it.
     """
 
     at: float
@@ -77,6 +78,11 @@ class Entry:
     global_id: str | None
     needless: bool = False
     is_answered: bool = False
+    record: Record | None = None
+
+    def body(self) -> dict[str, Any] | None:
+        """What was written, as Jira shows it but for `id` and `self`."""
+        return None if self.record is None else fields.show(self.record)
 
 
 class _Refused(Exception):
@@ -215,7 +221,8 @@ class JiraModel(Issues):
         issue.put(number, Stored(record, old.created_at if old else now))
         self._owners[number] = issue
         action, needless = ("updated", old.record == record) if old else ("created", False)
-        self.history.append(Entry(now, issue.key, action, number, record.get("globalId"), needless))
+        written = Entry(now, issue.key, action, number, record.get("globalId"), needless, record=record)
+        self.history.append(written)
 
     def _drop(self, issue: Issue, number: int, now: float) -> None:
         gone = issue.links.pop(number).record

@@ -104,8 +104,8 @@ spec:
     - name: {{ . }}
     {{- end }}
   {{- end }}
-  # Batches and requests under way are finished before the process ends.
-  terminationGracePeriodSeconds: 60
+  # A little more than the process takes to finish what is under way.
+  terminationGracePeriodSeconds: {{ ternary (dig "worker" "drain_seconds" 25 .root.Values.config) 25 (eq .part "worker") | addf 5 | ceil | int }}
   {{- if and $shared (eq .part "worker") }}
   initContainers:
     # Makes the tables, or brings them to this version; those of several pods wait for each other.
@@ -122,6 +122,10 @@ spec:
       image: {{ include "bridge.image" .root }}
       imagePullPolicy: {{ .root.Values.image.pullPolicy }}
       args: [{{ .part }}, --config, /etc/jira-bridge/config.yaml]
+      {{- if eq .part "worker" }}
+      env:
+        - {name: BRIDGE_KAFKA__INSTANCE_ID, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+      {{- end }}
       ports:
         - {name: http, containerPort: {{ include "bridge.port" . }}}
       livenessProbe:

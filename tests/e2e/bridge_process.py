@@ -32,6 +32,11 @@ class WorkerProcess:
         return self.folder / "ledger.sqlite"
 
     @property
+    def pid(self) -> int | None:
+        """The process's id, None when none runs."""
+        return self._process.pid if self._process else None
+
+    @property
     def log(self) -> str:
         """All that the processes wrote so far."""
         return (self.folder / "worker.log").read_text("utf-8")

@@ -28,7 +28,7 @@ from bridge.observe.server import probes
 from bridge.observe.states import tee
 from bridge.ports import Publish
 from bridge.sources.github import GitHub
-from tests.brokers import free_port
+from tests.brokers import eventually, free_port
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BODY = b'{"zen": "Keep it logically awesome.", "repository": {"id": 1}}'
@@ -77,6 +77,7 @@ async def ingress_before(publish: Publish, health: Health, metrics: Metrics) -> 
         observe=tee(note, metrics),
         now=lambda: NOW,
         max_body_bytes=LIMIT,
+        max_bytes_in_flight=3 * LIMIT,
         probes=probes(health, metrics),
     )
     runner = web.AppRunner(app, access_log=None)
@@ -266,11 +267,13 @@ class Gate:
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
+        self.count = 0
         self.acknowledge = asyncio.Event()
 
     async def __call__(self, *_: object, **__: object) -> None:
         """Wait for the test's word."""
         self.asked.set()
+        self.count += 1
         await self.acknowledge.wait()
 
 
@@ -296,6 +299,30 @@ async def test_no_answer_comes_before_the_acknowledgement() -> None:
         assert not done
         gate.acknowledge.set()
         assert await answer == 202
+
+
+async def test_no_more_bodies_are_held_than_fit() -> None:
+    """While the broker is slow, what does not fit is answered 503; what was refused takes no room."""
+    body = b"x" * LIMIT
+    async with gated() as (gate, ingress, _):
+
+        async def post() -> int:
+            status, _, _ = await ingress.post(body)
+            return status
+
+        held = [asyncio.create_task(post()) for _ in range(3)]
+        await eventually(lambda: gate.count == 3)
+        for _ in range(5):
+            status, problem, answer = await ingress.post(b"y")
+            assert (status, problem["code"]) == (503, "ingress_busy")
+            assert int(answer.headers["Retry-After"]) > 0
+        gate.acknowledge.set()
+        assert await asyncio.gather(*held) == [202] * 3
+        for _ in range(4):
+            assert await post() == 202
+            assert (await ingress.post(b"x" * (LIMIT + 1)))[0] == 413
+    refused = [fields["code"] for state, fields in ingress.told if state == "delivery_refused"]
+    assert refused == ["ingress_busy"] * 5 + ["body_too_long"] * 4
 
 
 async def test_a_fault_of_the_bridge_is_told_and_not_shown() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import subprocess
@@ -27,6 +28,7 @@ from bridge.model import Action, CallKind, Found, Known, Outcome, Phase, RemoteL
 from bridge.ports import Item, Settled
 from tests import ledgers
 from tests.brokers import PostgresProcess, eventually
+from tests.cancelling import cancelled_after
 from tests.ledgers import NOW, issues, item, lease, merge, read, settle, start
 
 COMMAND = (sys.executable, "-c", "from bridge.cli import main; main()")
@@ -438,6 +440,24 @@ async def test_a_server_that_does_not_answer_is_a_pause(
                     await ledger.merge([item(2, "PROJ-2")], "one", read(0, 1), NOW, {})
         await ledger.merge([item(2, "PROJ-2")], "one", read(0, 1), NOW, {})
         assert sorted(issues(await ledger.rows())) == ["PROJ-1", "PROJ-2"]
+
+
+async def test_a_cancellation_anywhere_leaves_a_whole_transaction_or_none(one: PostgresqlLedger) -> None:
+    """Cancelled at its n-th suspension, for all n, a merge has moved its position or stored nothing."""
+    await one.positions("one")  # so that a connection is there
+    for count in itertools.count(1):
+        change = item(count, "PROJ-1", global_id=str(count))
+
+        async def cancelled(change: Item = change, count: int = count) -> bool:
+            return await cancelled_after(one.merge([change], f"group {count}", read(0, 1), NOW, {}), count)
+
+        was_cancelled = await asyncio.create_task(cancelled())
+        merged = {row.key.global_id for row in await one.rows()}
+        assert (str(count) in merged) == bool(await one.positions(f"group {count}"))
+        if not was_cancelled:
+            break
+    assert str(count) in merged
+    assert count > 15
 
 
 async def test_no_error_shows_the_password() -> None:

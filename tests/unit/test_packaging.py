@@ -92,6 +92,9 @@ def test_the_chart_knows_the_configuration(tmp_path: Path) -> None:
     assert json.loads(copy.read_text("utf-8")) == json.loads(text("helm/values.schema.json"))
 
 
+PARTS = {"ingress": "Deployment", "worker": "StatefulSet"}
+
+
 @pytest.fixture(
     params=["helm/values.yaml", *(f"helm/ci/{path.name}" for path in (ROOT / "helm/ci").iterdir())]
 )
@@ -135,9 +138,9 @@ def test_each_part_of_the_chart_has_a_configuration_that_loads(
     manifests: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     """Ingress and worker each load what the chart gives them, on the ports that it asks at."""
-    for part in ("ingress", "worker"):
+    for part, kind in PARTS.items():
         settings = configured(part, manifests, tmp_path)
-        container = of(manifests, "Deployment", part)["spec"]["template"]["spec"]["containers"][0]
+        container = of(manifests, kind, part)["spec"]["template"]["spec"]["containers"][0]
         assert container["ports"] == [{"name": "http", "containerPort": getattr(settings, part).port}]
         assert container["args"][0] == part
 
@@ -153,7 +156,7 @@ def test_no_part_of_the_chart_holds_the_others_secrets(
 def test_the_chart_gives_its_pods_no_rights(manifests: list[dict[str, Any]]) -> None:
     """Not root, a root file system to read only, no capabilities, no token, no foreign variables."""
     for manifest in manifests:
-        if manifest["kind"] != "Deployment":
+        if manifest["kind"] not in PARTS.values():
             continue
         pod = manifest["spec"]["template"]["spec"]
         assert (pod["automountServiceAccountToken"], pod["enableServiceLinks"]) == (False, False)
@@ -168,18 +171,33 @@ def test_the_chart_gives_its_pods_no_rights(manifests: list[dict[str, Any]]) -> 
 
 
 def test_the_ledger_of_the_chart_is_on_its_volume(manifests: list[dict[str, Any]], tmp_path: Path) -> None:
-    """A file is where the claim is mounted, with one worker at a time; a server needs neither."""
-    deployment = of(manifests, "Deployment", "worker")["spec"]
-    pod = deployment["template"]["spec"]
+    """A file is where the claim is mounted, with one worker; a server needs no volume."""
+    worker = of(manifests, "StatefulSet", "worker")["spec"]
+    pod = worker["template"]["spec"]
     mounts = {m["name"]: m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
     ledger = configured("worker", manifests, tmp_path).ledger
     if ledger.url.startswith("sqlite:"):
         assert str(ledger.path.parent) == mounts["ledger"]
-        assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+        assert worker["replicas"] == 1
         return
     assert "ledger" not in mounts
-    assert "strategy" not in deployment
     assert "PersistentVolumeClaim" not in {manifest["kind"] for manifest in manifests}
     (migrate,) = pod["initContainers"]
     assert migrate["args"] == ["ledger", "migrate", *pod["containers"][0]["args"][1:]]
     assert migrate["volumeMounts"] == pod["containers"][0]["volumeMounts"]
+
+
+def test_the_chart_lets_its_pods_finish(manifests: list[dict[str, Any]], tmp_path: Path) -> None:
+    """Kubernetes waits for five seconds longer than the process takes to drain."""
+    for part, kind in PARTS.items():
+        grace = of(manifests, kind, part)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        assert 5 <= grace - configured(part, manifests, tmp_path).worker.drain_seconds < 6
+
+
+def test_a_worker_of_the_chart_is_known_by_its_pods_name(manifests: list[dict[str, Any]]) -> None:
+    """The name of a pod, which stays in a restart, is its instance id; its Service is there."""
+    worker = of(manifests, "StatefulSet", "worker")["spec"]
+    (variable,) = worker["template"]["spec"]["containers"][0]["env"]
+    assert load(None, {variable["name"]: "x-worker-0"}, {}).kafka.instance_id == "x-worker-0"
+    assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert of(manifests, "Service", worker["serviceName"])["spec"]["clusterIP"] == "None"

@@ -103,6 +103,13 @@ def test_an_environment_of_others_is_ignored(read: Load) -> None:
     assert read("", {"HOME": "/root", "KAFKA__GROUP": "x"}).kafka.group == "jira-bridge"
 
 
+def test_an_instance_id_is_a_text_or_the_name_of_a_variable(read: Load) -> None:
+    """Workers that share a file each take theirs from their own environment."""
+    assert read("kafka: {instance_id: worker-1}").kafka.instance_id == "worker-1"
+    settings = read("kafka: {instance_id: 'env:HOSTNAME'}", {"HOSTNAME": "x-worker-0"})
+    assert settings.kafka.instance_id == "x-worker-0"
+
+
 # --- errors --------------------------------------------------------------------------------
 
 SITE = "sites:\n  a:\n    url: https://h\n    auth: anonymous\n"
@@ -119,6 +126,9 @@ MISTAKES = {
     ),
     "kafka:\n  journal_days: 3": (
         "bridge.yaml:2: kafka.journal_days: is not a key that there is; did you mean ledger.journal_days?"
+    ),
+    "kafka: {instance_id: 'worker 1'}": (
+        "bridge.yaml:1: kafka.instance_id: is no name of a member; expected letters, digits and . _ -"
     ),
     "log: {colour: red}": (
         "bridge.yaml:1: log.colour: is not a key that there is; expected one of format, level"
@@ -367,8 +377,8 @@ def test_an_app_of_oauth_is_known_through_a_gateway(read: Load, where: str) -> N
             "file:/not/there",
             "names the file /not/there, which cannot be read: No such file or directory",
         ),
-        ("env:EMPTY", "is empty; expected a secret"),
-        ("", "is empty; expected a secret"),
+        ("env:EMPTY", "is empty; expected a value"),
+        ("", "is empty; expected a value"),
     ],
 )
 def test_a_secret_that_is_not_there_is_named(read: Load, secret: str, problem: str) -> None:

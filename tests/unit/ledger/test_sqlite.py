@@ -10,7 +10,7 @@ import pytest
 
 from bridge.errors import LedgerBusy, LedgerCorrupt, LedgerFormat, LedgerUnavailable, UsageError
 from bridge.ledger import open_reader
-from bridge.ledger.sqlite import FORMAT, SqliteLedger, SqliteTables
+from bridge.ledger.sqlite import _SELECT_UNCLAIMED, _UNCLAIMED, FORMAT, SqliteLedger, SqliteTables
 from bridge.model import Outcome
 from tests.ledgers import NOW, item, read
 
@@ -74,6 +74,19 @@ def test_a_ledger_of_an_earlier_format_is_brought_forward(tmp_path: Path, first:
     assert again.rows() == rows
     assert again._db.execute("PRAGMA user_version").fetchone() == (FORMAT,)
     again.close()
+
+
+def test_a_claim_reads_no_more_than_it_claims() -> None:
+    """What is unclaimed is found by its index, and each subject's rows by their key."""
+    db = SqliteTables(":memory:")._db
+    plans = [
+        [step[-1] for step in db.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+        for query, values in ((_UNCLAIMED, ("main", 1, 10)), (_SELECT_UNCLAIMED, ("main", "id=1", 1)))
+    ]
+    assert plans == [
+        ["SEARCH rows USING INDEX rows_due (site=? AND claim<?)"],
+        ["SEARCH rows USING PRIMARY KEY (site=? AND global_id=?)"],
+    ]
 
 
 async def test_a_locked_file_is_a_pause(tmp_path: Path) -> None:

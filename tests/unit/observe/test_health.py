@@ -11,6 +11,7 @@ from aiohttp import web
 from bridge.observe.health import Health
 from bridge.observe.metrics import Metrics
 from bridge.observe.server import probes
+from bridge.observe.states import STATES
 
 
 class Clock:
@@ -83,7 +84,7 @@ def test_what_rests_is_not_waited_for(clock: Clock) -> None:
 
 
 async def test_the_probes_answer_over_http(clock: Clock) -> None:
-    """/readyz is 503 with reasons until the conditions hold, /livez is not moved by them, /metrics counts."""
+    """/readyz is 503 with reasons and advice until all holds, which moves no /livez; /metrics counts."""
     health, metrics = Health(clock, "kafka"), Metrics()
     metrics("position_moved")
     app = web.Application()
@@ -102,6 +103,9 @@ async def test_the_probes_answer_over_http(clock: Clock) -> None:
             unknown = {"ok": False, "reason": "not known yet"}
             assert await get("/readyz") == (503, {"ok": False, "conditions": {"kafka": unknown}})
             assert await get("/livez") == (200, {"ok": True, "conditions": {}})
+            health.set("kafka", ok=False, reason="kafka_unavailable: refused")
+            named = (await get("/readyz"))[1]["conditions"]["kafka"]
+            assert named["advice"] == STATES["kafka_unavailable"].advice
             health.set("kafka", ok=True)
             assert (await get("/readyz"))[0] == 200
             async with session.get("/metrics") as answer:

@@ -149,7 +149,7 @@ def test_a_timeline_is_put_and_comes_to_pass(jira: Simulation) -> None:
 
 
 def test_history_tells_each_write(jira: Simulation) -> None:
-    """Issue, globalId, action, whether it was needless; a refused request leaves nothing."""
+    """Issue, globalId, action, content, whether it was needless; a refused request leaves nothing."""
     use(jira, now=1)
     use(jira, now=2)
     use(jira, "PATCH", now=3)
@@ -163,6 +163,7 @@ def test_history_tells_each_write(jira: Simulation) -> None:
         "globalId": "g",
         "needless": True,
         "answered": False,
+        "body": jira.site.model.links()[0]["body"],
     }
 
 
