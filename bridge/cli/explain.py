@@ -30,6 +30,7 @@ _WORDS = {
     Outcome.WRITTEN: "written to Jira",
     Outcome.GONE: "deleted from Jira",
     Outcome.DEFERRED: "put off, to be tried again",
+    Outcome.REPAIRED: "found in Jira otherwise than it should be, and marked to be repaired",
 }
 
 

@@ -40,7 +40,7 @@ _BUSY = (
     "is then applied without a new comparison), or have the worker do it: `reconcile.every_hours`. "
     "--dry-run works beside it."
 )
-_DOES = {
+DOES = {
     Difference.REMOVED: "created again, or left until newer news (reconcile.removed)",
     Difference.ALTERED: "written again",
     Difference.LEFT: "deleted",
@@ -50,6 +50,7 @@ _DOES = {
     Difference.UNSURE: "let be: the writer looks it up",
     Difference.REJECTED: "let be: Jira refused it; see `dlq list`",
 }
+"""What is done about each difference, in words."""
 
 
 @app.command(epilog="Example: `jira-bridge reconcile --config bridge.yaml --project PROJ --dry-run`")
@@ -258,21 +259,22 @@ def _scope(settings: Settings, site: str | None, project: str | None, since: str
     if not names or site not in {None, *names}:
         known = ", ".join(names) or "none; give --jira URL, or --config FILE"
         raise UsageError(f"--site: which of the sites? There are: {known}")
-    return Scope((site,) if site else names, project, _since(since) if since else None)
+    return Scope(
+        (site,) if site else names, project, moment(since, datetime.now(UTC)) if since is not None else None
+    )
 
 
-def _since(text: str) -> int:
-    """Milliseconds since the epoch."""
-    if re.fullmatch(r"[0-9]+[smhdw]", text):
-        moment = datetime.now(UTC) - age("--since", text)
-    else:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise UsageError(
-                f"--since: {text} is no time; expected one as 2h, 3d, 1w or 2026-01-31T12:00Z"
-            ) from None
-    return microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC)) // 1000
+def moment(text: str, now: datetime) -> int:
+    """The time that `--since` gives, in milliseconds since the epoch. Raises UsageError."""
+    try:
+        if re.fullmatch(r"[0-9]+[smhdw]", text):
+            found = now - age("--since", text)
+        else:
+            found = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        expected = "expected one as 2h, 3d, 1w or 2026-01-31T12:00Z"
+        raise UsageError(f"--since: {text} is no time; {expected}") from None
+    return microseconds(found if found.tzinfo else found.replace(tzinfo=UTC)) // 1000
 
 
 def _table(repairs: list[Repair]) -> Table:
@@ -291,7 +293,7 @@ def _sums(plan: Plan) -> Table:
         "site", "finding", Column("links", justify="right"), "what is done", box=None, pad_edge=False
     )
     for (site, difference), count in sorted(plan.found.items()):
-        shown.add_row(site, difference.value, str(count), _DOES[difference])
+        shown.add_row(site, difference.value, str(count), DOES[difference])
     return shown
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,7 @@ from bridge.observe.health import Health
 from bridge.ports import Publish
 from bridge.service import Role, Service
 from bridge.settings import Settings
+from bridge.settings.sections import Reconcile
 from bridge.simulator.faults import Knobs
 from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.jira_server import JiraServer
@@ -141,10 +142,13 @@ async def bridge(
     *,
     group: str = "e2e",
     mappings: Sequence[Path] = (),
+    reconcile: Mapping[str, object] | None = None,
 ) -> AsyncIterator[Way]:
     """A running bridge that is drained at the end."""
     stop = asyncio.Event()
     configuration = settings(cluster, jira.url, folder, topic, group, mappings)
+    if reconcile:
+        configuration = configuration.model_copy(update={"reconcile": Reconcile.model_validate(reconcile)})
     service = Service(configuration, Role.ALL, observe=_quiet)
     running = asyncio.create_task(service.run(stop))
     publish = Producer(cluster, observe=_quiet, health=Health(lambda: 0.0))
@@ -368,3 +372,20 @@ async def test_a_group_of_a_new_name_makes_no_call(real_kafka: Cluster, tmp_path
             await way.put(canonical(9, "11:00:00", "last", link=99))
             await eventually(lambda: "last" in way.titles().values())
         assert len(jira.calls) == before + 1
+
+
+async def test_a_link_that_was_removed_by_hand_comes_back_with_a_round(
+    embedded_broker: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every so often the worker compares what it writes with what Jira holds, and mends it."""
+    monkeypatch.setattr("bridge.service._HOUR", 1.0)
+    async with JiraServer(JiraModel(projects=["PROJ"])) as jira:
+        rounds = {"every_hours": 1, "per_second": 1_000}
+        async with bridge(embedded_broker, tmp_path, jira, "events", reconcile=rounds) as way:
+            await way.put(canonical(1, "10:00:00", "fine"))
+            await eventually(lambda: list(way.titles().values()) == ["fine"])
+            (issue,) = [each for each in jira.model.issues if each.links]
+            issue.links.clear()
+            await eventually(lambda: list(way.titles().values()) == ["fine"])
+            found = 'jira_bridge_reconcile_findings_total{finding="removed",site="main"} 1.0'
+            assert found in way.service.metrics.exposition().decode()

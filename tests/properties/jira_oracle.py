@@ -53,6 +53,21 @@ class JiraOracle:
         """Somebody makes a link in Jira."""
         self._send(protocol.upsert(VERSION, issue, link, None))
 
+    def change_by_hand(self, issue: str, global_id: str, link: Link | None) -> None:
+        """Somebody gives a link other content in Jira, or removes it."""
+        if link is None:
+            self._send(protocol.delete_by_global_id(VERSION, issue, global_id))
+        else:
+            self._send(protocol.upsert(VERSION, issue, link, global_id))
+
+    def listed(self, issue: str) -> Listed | JiraError:
+        """The issue's links, for one who compares."""
+        try:
+            found = self._send(protocol.list_links(VERSION, issue))
+        except JiraError as error:
+            return error
+        return Listed(tuple(found))
+
     def ask(self, call: Call, *, is_applied: bool, is_lost: bool) -> Answer:
         """Do the call, or lose it on the way there or back."""
         self.calls += 1

@@ -64,6 +64,7 @@ class Convergence(RuleBasedStateMachine):
         self.by_hand: dict[str, int] = {}
         self.strays: set[int] = set()
         self.moves = False
+        self.is_meddled = False
 
     @initialize(
         workers=st.integers(1, 2),
@@ -191,6 +192,18 @@ class Convergence(RuleBasedStateMachine):
         self.world.replay()
 
     @precondition(lambda self: not self.world.adopts)
+    @rule(number=st.integers(0, 8), content=st.sampled_from(["by hand", None]))
+    def meddle(self, number: int, content: str | None) -> None:
+        """Somebody changes or removes a link of the bridge's in Jira."""
+        self.world.meddle(number, content)
+        self.is_meddled = True
+
+    @rule()
+    def reconcile(self) -> None:
+        """Rows are compared with Jira, amid all that goes on."""
+        self.world.reconcile()
+
+    @precondition(lambda self: not self.world.adopts)
     @rule()
     def rebuild(self) -> None:
         """The ledger is lost and rebuilt from the topic; an adoption that had begun is forgotten with it."""
@@ -206,6 +219,8 @@ class Convergence(RuleBasedStateMachine):
         if not self.world.log:
             return
         self.world.settle()
+        if self.is_meddled:
+            self.what_was_meddled_with_is_found()
         assert self.world.standing() == self.world.expected()
         self.no_needless_write()
         calls = self.world.jira.calls
@@ -216,6 +231,11 @@ class Convergence(RuleBasedStateMachine):
         self.no_needless_write()
         self.what_was_made_by_hand_is_taken_over_once()
         self.world.tables.close()
+
+    def what_was_meddled_with_is_found(self) -> None:
+        """A link that is compared before it is known that its issue has moved is looked up first."""
+        while self.world.reconcile():
+            self.world.settle()
 
     def what_was_made_by_hand_is_taken_over_once(self) -> None:
         """The only link of an issue is, where asked for, never doubled; else none is touched."""

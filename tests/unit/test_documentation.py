@@ -14,6 +14,7 @@ from bridge.kafka.survey import Status
 from bridge.mapping.builtin import builtin_files
 from bridge.model import Call, CallKind, Known, LinkKey, Record, Version
 from bridge.observe.states import STATES
+from bridge.state.reconcile import Difference
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
@@ -65,6 +66,12 @@ def test_dead_letters_are_documented() -> None:
     assert {status for status in Status if f"`{status}`" not in LETTERS} == set()
 
 
+def test_every_finding_is_documented() -> None:
+    """Each difference that a comparison may find has its row."""
+    rows = OPERATIONS.partition("## Repair")[2]
+    assert {difference for difference in Difference if f"| `{difference}` |" not in rows} == set()
+
+
 def test_every_command_is_in_the_readme() -> None:
     """The table of commands names them all."""
     for command in (
@@ -74,6 +81,7 @@ def test_every_command_is_in_the_readme() -> None:
         "map",
         "explain",
         "dlq",
+        "reconcile",
         "links",
         "ledger",
         "config",
