@@ -140,11 +140,8 @@ def _distinct(wishes: Iterable[Wish]) -> Iterator[Wish]:
 
 def _judge_records(evidence: Evidence, verdict: Verdict) -> None:
     """Each record has an outcome: in the journal, or in the dead-letter topic by its place."""
-    dead = _rejected(evidence)
     open_: dict[tuple[str, int], int] = {}
-    for record in evidence.records:
-        if record.place in dead or _is_told(record, evidence.journal):
-            continue
+    for record in untold(evidence):
         verdict.lost.append(f"{record.place}: neither in the journal nor in a dead letter")
         key = record.place[:2]
         open_[key] = min(record.place.offset, open_.get(key, record.place.offset))
@@ -157,6 +154,16 @@ def _judge_records(evidence: Evidence, verdict: Verdict) -> None:
             verdict.committed_past.append(
                 f"commit of {key} is {offset}, ledger {evidence.positions.get(key)}"
             )
+
+
+def untold(evidence: Evidence) -> list[Record]:
+    """The records of which neither the journal tells, by their event, nor a dead letter, by their place."""
+    dead = _rejected(evidence)
+    return [
+        record
+        for record in evidence.records
+        if record.place not in dead and not _is_told(record, evidence.journal)
+    ]
 
 
 def _is_told(record: Record, journal: frozenset[str] | None) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from tests.brokers import eventually
+from tests.chaos import reading
 from tests.chaos.crashing import POINTS
 from tests.chaos.faults import Fault
 from tests.chaos.processes import Process
@@ -72,8 +73,7 @@ async def end_at_once(stage: Stage, times: int) -> None:
         await stage.asked(3)
         worker.send(signal.SIGTERM)
         await eventually(lambda: worker.said.count('"draining"') > stage.hits, 20)
-        worker.send(signal.SIGTERM)
-        await worker.ended(5)
+        await worker.ended_by(signal.SIGTERM, 5)
         stage.hits += 1
     await stage.jira.turn(latency=0.02)
 
@@ -89,14 +89,13 @@ async def burst(stage: Stage, events: int) -> None:
     stage.hits += 1
     peak = 0
 
-    async def is_through() -> bool:
+    async def is_merged() -> bool:
         nonlocal peak
-        with open(f"/proc/{worker.pid}/status", encoding="ascii") as status:  # noqa: ASYNC230, PTH123
-            peak = max(peak, *(int(line.split()[1]) for line in status if line.startswith("VmHWM")))
-        return await stage.jira.calls() > events / 10
+        peak = max(peak, worker.peak_mb)
+        return sum(reading.positions(stage.tables).values()) >= events
 
-    await eventually(is_through, 120)
-    stage.notes["peak_mb"] = peak // 1024
+    await eventually(is_merged, 120)
+    stage.notes["peak_mb"] = peak
 
 
 async def kill_any(stage: Stage, kills: int) -> None:

@@ -47,6 +47,14 @@ class Process:
             self._process = None
         return self._process is not None
 
+    @property
+    def peak_mb(self) -> int:
+        """The most memory that it has had so far (VmHWM), in megabytes; 0 when it does not run."""
+        if not self.is_running:
+            return 0
+        status = Path(f"/proc/{self.pid}/status").read_text("ascii")
+        return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) // 1024
+
     def kill(self) -> bool:
         """SIGKILL, as a loss of power or the kernel would; whether it was running."""
         was_running = self.is_running
@@ -63,13 +71,15 @@ class Process:
 
     async def stop(self, seconds: float = 60.0) -> int:
         """SIGTERM, and the exit code after the drain. Raises TimeoutError."""
-        self.send(signal.SIGTERM)
-        return await self.ended(seconds)
+        return await self.ended_by(signal.SIGTERM, seconds)
 
-    async def ended(self, seconds: float) -> int:
-        """The exit code, once it has ended. Raises TimeoutError."""
-        await eventually(lambda: not self.is_running, seconds)
-        return self.ends[-1]
+    async def ended_by(self, number: signal.Signals, seconds: float) -> int:
+        """The exit code of this life, which the signal ends; another may have begun. Raises TimeoutError."""
+        assert self.is_running
+        lives = len(self.ends)
+        self.send(number)
+        await eventually(lambda: not self.is_running or len(self.ends) > lives, seconds)
+        return self.ends[lives]
 
     @property
     def said(self) -> str:
