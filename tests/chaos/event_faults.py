@@ -11,7 +11,8 @@ from tests.brokers import Missing, eventually
 from tests.chaos.checker import Evidence
 from tests.chaos.faults import Fault
 from tests.chaos.load import Message
-from tests.chaos.stage import Setting, Stage
+from tests.chaos.setting import Setting
+from tests.chaos.stage import Stage
 
 FAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")
 STRUCTURED = (("content-type", b"application/cloudevents+json"),)

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.kafka.cluster import Cluster
+from tests.brokers import Missing
 from tests.chaos.checker import Evidence, Verdict, judge
-from tests.chaos.stage import KILLED, Inject, Setting, Stage, staged
+from tests.chaos.setting import Setting
+from tests.chaos.stage import KILLED, Inject, Stage, staged
 
 Check = Callable[[Stage, Evidence], Awaitable[None] | None]
 
@@ -69,7 +71,9 @@ async def perform(fault: Fault, seed: int, folder: Path, cluster: Cluster, broke
             problems += _problems(fault, stage, verdict)
             if fault.check and (checked := fault.check(stage, evidence)):
                 await checked
-        except (AssertionError, TimeoutError) as error:
+        except Missing:
+            raise
+        except Exception as error:  # noqa: BLE001 - a row that breaks has failed, the others go on
             problems.append(f"{type(error).__name__}: {error}"[:500])
         finally:
             feeding.cancel()
@@ -88,6 +92,7 @@ async def _stop(stage: Stage, fault: Fault) -> None:
 
 def _problems(fault: Fault, stage: Stage, verdict: Verdict) -> list[str]:
     found = [f"{word}: {len(said)}, {said[0]}" for word, said in verdict.faults.items()]
+    found += stage.early[:1]
     if stage.hits < fault.least:
         found.append(f"{stage.hits} injections hit their target, {fault.least} were to")
     if verdict.figures["letters"] and not fault.letters:

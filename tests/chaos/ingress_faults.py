@@ -16,7 +16,8 @@ from tests.chaos.faults import Fault
 from tests.chaos.jira_process import TOKEN
 from tests.chaos.load import pull_request
 from tests.chaos.processes import BRIDGE, Process
-from tests.chaos.stage import Setting, Stage
+from tests.chaos.setting import Setting
+from tests.chaos.stage import Stage
 
 SENDERS = 8
 

@@ -13,7 +13,8 @@ from tests.chaos import reading
 from tests.chaos.checker import Evidence
 from tests.chaos.faults import Fault
 from tests.chaos.jira_process import PROJECTS, USERS
-from tests.chaos.stage import Inject, Setting, Stage
+from tests.chaos.setting import Setting
+from tests.chaos.stage import Inject, Stage
 
 Ints = Mapping[str, int]
 LOST = ("jira_answer_lost",)

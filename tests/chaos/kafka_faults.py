@@ -21,7 +21,8 @@ from tests.chaos.checker import Evidence
 from tests.chaos.faults import Fault
 from tests.chaos.load import Message
 from tests.chaos.processes import Process
-from tests.chaos.stage import KILLED, Inject, Setting, Stage
+from tests.chaos.setting import Setting
+from tests.chaos.stage import KILLED, Inject, Stage
 
 STOPPED = 3
 """How a worker ends that cannot go on."""
@@ -147,6 +148,7 @@ def four_letters(_stage: Stage, evidence: Evidence) -> None:
 async def make_anew(stage: Stage) -> None:
     """The topic is deleted and made again under its name, with fewer records than were read."""
     (worker,) = stage.workers
+    stage.is_watched = False  # positions begin anew
     await stage.flowed(300)
     async with stage.paused():
         await stage.quiet()
@@ -166,6 +168,7 @@ async def _is_gone(admin: AIOKafkaAdminClient, topic: str) -> bool:
 async def expire(stage: Stage) -> None:
     """Records are deleted before a worker that was away has read them."""
     (worker,) = stage.workers
+    stage.is_watched = False  # positions begin anew
     await stage.flowed(200)
     async with stage.paused():
         await stage.quiet()

@@ -11,7 +11,8 @@ from tests.brokers import eventually
 from tests.chaos.faults import Fault
 from tests.chaos.kafka_faults import STOPPED
 from tests.chaos.reading import SqliteTables
-from tests.chaos.stage import KILLED, Setting, Stage
+from tests.chaos.setting import Setting
+from tests.chaos.stage import KILLED, Stage
 
 
 async def lock(stage: Stage, seconds: float) -> None:
@@ -60,6 +61,7 @@ async def damage(stage: Stage) -> None:
     """The file's pages are overwritten; the worker says so and ends, and `ledger rebuild` makes it anew."""
     assert isinstance(stage.tables, SqliteTables)
     (worker,) = stage.workers
+    stage.is_watched = False  # positions begin anew
     await stage.flowed(300)
     async with stage.paused():
         await stage.quiet()

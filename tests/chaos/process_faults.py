@@ -9,11 +9,11 @@ from dataclasses import replace
 from functools import partial
 
 from tests.brokers import eventually
-from tests.chaos import reading
 from tests.chaos.crashing import POINTS
 from tests.chaos.faults import Fault
 from tests.chaos.processes import Process
-from tests.chaos.stage import Setting, Stage
+from tests.chaos.setting import Setting
+from tests.chaos.stage import Stage
 
 PASSINGS = {"call": 25, "turn": 12, "merge": 3, "commit": 3}
 """How often a point is passed at most before the end: it comes as often as it can."""
@@ -92,7 +92,7 @@ async def burst(stage: Stage, events: int) -> None:
     async def is_merged() -> bool:
         nonlocal peak
         peak = max(peak, worker.peak_mb)
-        return sum(reading.positions(stage.tables).values()) >= events
+        return stage.merged() >= events
 
     await eventually(is_merged, 120)
     stage.notes["peak_mb"] = peak

@@ -10,13 +10,14 @@ import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import aiohttp
+from aiokafka.errors import KafkaError
 
 from bridge.errors import KafkaUnavailable, TopicUnfit
 from bridge.kafka.client import Producer
@@ -29,6 +30,7 @@ from tests.chaos.front import Front, front
 from tests.chaos.jira_process import PROJECTS, TOKEN, USERS, Simulator
 from tests.chaos.load import Load, Message
 from tests.chaos.processes import BRIDGE, CRASHING, Process
+from tests.chaos.setting import Setting
 from tests.chaos.toxiproxy import Toxiproxy, toxiproxy
 from tests.chaos.wishes import Record
 
@@ -37,36 +39,6 @@ MOST_EVENTS = 20_000
 BURST = 10
 _TOLD_SECONDS = 30.0
 KILLED = -9
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a fault wants on its stage. `rate` is in events a second, `events` the fewest of a run.
-
-    `way` is what stands before Jira: nothing, Toxiproxy, or a front that answers. `topic` are the
-    topic's settings, `worker` and `kafka` sections of the workers' configuration, `environ` their
-    environment, `before` a command before theirs, `load` what is different about the events. `tmpfs`
-    is the size of a disk of its own for a SQLite ledger. `is_quiet_in` is how long it may take, in
-    seconds, until all is done.
-    """
-
-    ledger: Literal["sqlite", "postgresql"] = "sqlite"
-    workers: int = 1
-    partitions: int = 4
-    sites: int = 1
-    way: Literal["", "toxiproxy", "front"] = ""
-    rate: float = 150.0
-    events: int = 600
-    knobs: Mapping[str, Any] = field(default_factory=dict)
-    limit: str = "none"
-    topic: Mapping[str, str] = field(default_factory=dict)
-    worker: Mapping[str, Any] = field(default_factory=dict)
-    kafka: Mapping[str, Any] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=dict)
-    load: Mapping[str, Any] = field(default_factory=dict)
-    tmpfs: str = ""
-    before: tuple[str, ...] = ()
-    is_quiet_in: float = 180.0
 
 
 class Stage:
@@ -85,6 +57,8 @@ class Stage:
         self.held: set[int] = set()
         self.moved: dict[str, str] = {}
         self.gone: set[str] = set()
+        self.early: list[str] = []
+        self.is_watched = True
         self.acknowledged: set[str] = set()
         self.ingress_port = free_port()
         self.bad: dict[str, bytes | None] = {}
@@ -183,6 +157,17 @@ class Stage:
                     self._start(worker)
             await asyncio.sleep(0.05)
 
+    async def watch(self) -> None:
+        """See that Kafka's offsets never run ahead of the ledger, whatever moment it is."""
+        while True:
+            await asyncio.sleep(1.0)
+            with suppress(KafkaError, OSError, sqlite3.Error, subprocess.CalledProcessError):  # away
+                offsets = await reading.committed(self.cluster, self.group)
+                reached = reading.positions(self.tables)  # read later, so that it can only be further
+                early = [key for key, offset in offsets.items() if offset > reached.get(key, 0)]
+                if early and self.is_watched:
+                    self.early.append(f"offsets of {early} were committed before their records were merged")
+
     @property
     def ends(self) -> list[int]:
         """The exit codes of all workers' former lives."""
@@ -238,6 +223,12 @@ class Stage:
             return await self.jira.calls() >= until
 
         await eventually(reached, seconds)
+
+    def merged(self) -> int:
+        """How many records the ledger has merged; 0 while it is away."""
+        with suppress(sqlite3.OperationalError, subprocess.CalledProcessError):
+            return sum(reading.positions(self.tables).values())
+        return 0
 
     def reasons(self, *names: str) -> int:
         """How often the journal gives one of these reasons."""
@@ -362,8 +353,8 @@ async def staged(
         stack.callback(lambda: [worker.kill() for worker in stage.workers])
         for _ in range(setting.workers):
             stage.new_worker()
-        tending = asyncio.create_task(stage.tend())
-        stack.callback(tending.cancel)
+        for task in map(asyncio.create_task, (stage.tend(), stage.watch())):
+            stack.callback(task.cancel)
         yield stage
 
 

@@ -14,7 +14,7 @@ from tests.chaos.faults import Fault, perform
 from tests.chaos.jira_faults import FAULTS as JIRA
 from tests.chaos.kafka_faults import restart
 from tests.chaos.process_faults import BUSY, crash
-from tests.chaos.stage import Setting
+from tests.chaos.setting import Setting
 
 SEED = 5
 
