@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tests.brokers import KAFKA_VERSION, ROOT
 from tests.chaos.faults import Result
@@ -27,7 +28,7 @@ says what was
 
 A row is withstood with none of these, no dead letter but where some are expected, no worker that ended by
 itself but where it is to, and when its injections have hit as often as they were to. `make chaos
-ARGS="--only WORD --seed N"` repeats a row with its events, moments and chance. The ledger is
+ARGS="--only WORD --seed N"` repeats a row's events and draws; when what happens is the machine's. The ledger is
 SQLite's where a row says nothing else.
 
 """
@@ -51,14 +52,14 @@ def row(result: Result) -> str:
     return _cells((fault.name, how, str(result.seed), str(result.hits), fault.checks, figures, word))
 
 
-def write(results: Sequence[Result], order: Sequence[str]) -> None:
+def write(results: Sequence[Result], order: Sequence[str], page: Path = PAGE) -> None:
     """Write the page: these rows anew, the others as they stand, in the order of these names."""
-    rows = _standing() | {result.fault.name: row(result) for result in results}
-    PAGE.write_text(_HEAD + table([rows[name] for name in order if name in rows]) + "\n", "utf-8")
+    rows = _standing(page) | {result.fault.name: row(result) for result in results}
+    page.write_text(_HEAD + table([rows[name] for name in order if name in rows]) + "\n", "utf-8")
 
 
-def _standing() -> dict[str, str]:
-    lines = PAGE.read_text("utf-8").splitlines() if PAGE.exists() else []
+def _standing(page: Path) -> dict[str, str]:
+    lines = page.read_text("utf-8").splitlines() if page.exists() else []
     return {line.split(" | ")[0].removeprefix("| "): line for line in lines if line.startswith("| ")}
 
 
