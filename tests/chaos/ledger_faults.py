@@ -97,9 +97,10 @@ async def break_off(stage: Stage, times: int, seconds: float) -> None:
 async def silence(stage: Stage, seconds: float) -> None:
     """The database keeps its connections and answers nothing."""
     await stage.asked(60)
+    before = _away(stage)
     with stage.database.frozen():
         await asyncio.sleep(seconds)
-    stage.hits += 1
+    stage.hits += _away(stage) > before
     await stage.asked(20, 180)
 
 

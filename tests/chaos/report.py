@@ -28,8 +28,8 @@ says what was
 
 A row is withstood with none of these, no dead letter but where some are expected, no worker that ended by
 itself but where it is to, and when its injections have hit as often as they were to. `make chaos
-ARGS="--only WORD --seed N"` repeats a row's events and draws; when what happens is the machine's. The ledger is
-SQLite's where a row says nothing else.
+ARGS="--only WORD --seed N"` repeats a row's events and draws; when what happens is the machine's. The ledger
+is SQLite's where a row says nothing else.
 
 """
 _COLUMNS = ("fault", "how it is injected", "seed", "hits", "checked besides", "figures", "result")
