@@ -141,9 +141,14 @@ async def roll(stage: Stage, times: int) -> None:
     for number in range(times):
         worker = stage.workers[number % len(stage.workers)]
         await stage.asked(20)
+        await eventually(partial(_serves, worker), 60)
         code = await worker.stop()
         assert code == 0, f"SIGTERM ended it with {code}"
         stage.hits += 1
+
+
+def _serves(worker: Process) -> bool:
+    return worker.serves
 
 
 async def dethrone(stage: Stage, times: int) -> None:

@@ -87,6 +87,11 @@ class Process:
         return self.log.read_text("utf-8", "replace")
 
     @property
+    def serves(self) -> bool:
+        """Whether this life has begun to listen."""
+        return self.is_running and '"listening"' in self._life()
+
+    @property
     def writes(self) -> bool:
         """Whether this life of a worker has a site's lease, by what it said last."""
         said = self._life()
