@@ -86,6 +86,7 @@ async def _stop(stage: Stage, fault: Fault) -> None:
     stage.held = set(range(len(stage.workers)))
     for worker in stage.workers:
         if worker.is_running:
+            await worker.served()
             code = await worker.stop()
             assert code in fault.ends, f"SIGTERM ended a worker with {code}"
 

@@ -60,6 +60,7 @@ async def end(stage: Stage, times: int) -> None:
     (worker,) = stage.workers
     for _ in range(times):
         await stage.asked(30)
+        await worker.served()
         code = await worker.stop()
         assert code == 0, f"SIGTERM ended it with {code}"
         stage.hits += 1
@@ -71,6 +72,7 @@ async def end_at_once(stage: Stage, times: int) -> None:
     await stage.jira.turn(latency=5)
     for _ in range(times):
         await stage.asked(3)
+        await worker.served()
         worker.send(signal.SIGTERM)
         await eventually(lambda: worker.said.count('"draining"') > stage.hits, 20)
         await worker.ended_by(signal.SIGTERM, 5)
@@ -141,14 +143,10 @@ async def roll(stage: Stage, times: int) -> None:
     for number in range(times):
         worker = stage.workers[number % len(stage.workers)]
         await stage.asked(20)
-        await eventually(partial(_serves, worker), 60)
+        await worker.served()
         code = await worker.stop()
         assert code == 0, f"SIGTERM ended it with {code}"
         stage.hits += 1
-
-
-def _serves(worker: Process) -> bool:
-    return worker.serves
 
 
 async def dethrone(stage: Stage, times: int) -> None:

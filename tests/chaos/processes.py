@@ -86,10 +86,9 @@ class Process:
         """All that it wrote so far."""
         return self.log.read_text("utf-8", "replace")
 
-    @property
-    def serves(self) -> bool:
-        """Whether this life has begun to listen."""
-        return self.is_running and '"listening"' in self._life()
+    async def served(self, seconds: float = 60.0) -> None:
+        """Return once this life has begun to listen: before that, a signal ends it as it ends any program."""
+        await eventually(lambda: self.is_running and '"listening"' in self._life(), seconds)
 
     @property
     def writes(self) -> bool:
