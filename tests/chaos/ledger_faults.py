@@ -98,8 +98,10 @@ async def silence(stage: Stage, seconds: float) -> None:
     """The database keeps its connections and answers nothing."""
     await stage.asked(60)
     before = _away(stage)
+    stage.is_watched = False  # who asks is silent too
     with stage.database.frozen():
         await asyncio.sleep(seconds)
+    stage.is_watched = True
     stage.hits += _away(stage) > before
     await stage.asked(20, 180)
 

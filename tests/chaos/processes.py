@@ -25,10 +25,12 @@ class Process:
     environ: Mapping[str, str] = field(default_factory=dict)
     ends: list[int] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _begins: int = field(default=0, init=False)
 
     def start(self) -> None:
         """Start it, with what its former lives have left."""
         with self.log.open("ab") as log:
+            self._begins = log.tell()
             self._process = subprocess.Popen(
                 list(self.command), stdout=log, stderr=log, env={**os.environ, **self.environ}
             )
@@ -106,4 +108,4 @@ class Process:
 
     def _life(self) -> str:
         """What it said since it was started last."""
-        return self.said.rpartition('"starting"')[2]
+        return self.log.read_bytes()[self._begins :].decode("utf-8", "replace")

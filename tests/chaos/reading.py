@@ -18,6 +18,8 @@ from bridge.kafka.reader import read_topic
 from tests.brokers import psql
 from tests.chaos.wishes import Place, Record
 
+_SECONDS = 5.0
+"""How long a database that is silent is waited for."""
 _POSITIONS = "SELECT topic, partition, next_offset FROM positions"
 _PENDING = "SELECT count(*) FROM rows WHERE phase = 'pending'"
 _EVENTS = "SELECT DISTINCT event FROM journal"
@@ -69,7 +71,7 @@ class PostgresqlTables:
 
     def ask(self, select: str) -> list[tuple[Any, ...]]:
         """The rows that the statement finds, all columns as texts."""
-        return [tuple(line.split("|")) for line in psql(self.uri, select).splitlines()]
+        return [tuple(line.split("|")) for line in psql(self.uri, select, _SECONDS).splitlines()]
 
 
 def positions(tables: Tables) -> dict[tuple[str, int], int]:

@@ -161,11 +161,13 @@ class Stage:
         """See that Kafka's offsets never run ahead of the ledger, whatever moment it is."""
         while True:
             await asyncio.sleep(1.0)
-            with suppress(KafkaError, OSError, sqlite3.Error, subprocess.CalledProcessError):  # away
+            if not self.is_watched:
+                continue
+            with suppress(KafkaError, OSError, sqlite3.Error, subprocess.SubprocessError):  # away
                 offsets = await reading.committed(self.cluster, self.group)
                 reached = reading.positions(self.tables)  # read later, so that it can only be further
                 early = [key for key, offset in offsets.items() if offset > reached.get(key, 0)]
-                if early and self.is_watched:
+                if early:
                     self.early.append(f"offsets of {early} were committed before their records were merged")
 
     @property
@@ -226,13 +228,13 @@ class Stage:
 
     def merged(self) -> int:
         """How many records the ledger has merged; 0 while it is away."""
-        with suppress(sqlite3.OperationalError, subprocess.CalledProcessError):
+        with suppress(sqlite3.OperationalError, subprocess.SubprocessError):
             return sum(reading.positions(self.tables).values())
         return 0
 
     def reasons(self, *names: str) -> int:
         """How often the journal gives one of these reasons."""
-        with suppress(sqlite3.OperationalError, subprocess.CalledProcessError):  # away, or being made
+        with suppress(sqlite3.OperationalError, subprocess.SubprocessError):  # away, or being made
             found = reading.reasons(self.tables)
             return sum(found[name] for name in names)
         return 0
@@ -266,7 +268,7 @@ class Stage:
 
         async def is_quiet() -> bool:
             await asyncio.sleep(0.1)
-            with suppress(sqlite3.OperationalError, subprocess.CalledProcessError):  # away, or being made
+            with suppress(sqlite3.OperationalError, subprocess.SubprocessError):  # away, or being made
                 reached = reading.positions(self.tables)
                 if all(reached.get(key, 0) >= end for key, end in ends.items()):
                     return not reading.pending(self.tables)
