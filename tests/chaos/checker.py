@@ -76,7 +76,7 @@ def judge(evidence: Evidence) -> Verdict:
         "links": len(evidence.links),
         "writes": len(evidence.history),
         "needless": len(verdict.needless),
-        "letters": len(evidence.letters),
+        "letters": sum("bridge-dead-reason" in letter.headers for letter in evidence.letters),
     }
     return verdict
 
