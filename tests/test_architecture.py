@@ -43,6 +43,7 @@ SHELLS = {
     "bridge.ledger.postgresql",
     "bridge.ledger.anew",
     "bridge.ledger.sqlite",
+    "bridge.ledger.sqlite_tables",
     "bridge.observe.logs",
     "bridge.observe.metrics",
     "bridge.observe.server",
