@@ -225,6 +225,11 @@ class SqliteTables(SqliteRows):
             self._db.execute("UPDATE leases SET worker = '', until = 0")
             self._db.execute("DELETE FROM workers")
 
+    def _compare(self, lease: Lease) -> None:
+        """See that the lease stands. Raises LeaseLost."""
+        if self._lease(lease.site)[:2] != (lease.fence, lease.worker):
+            raise LeaseLost(f"{lease.site} is written by another worker. {LeaseLost.advice}")
+
     def _lease(self, site: str) -> Standing:
         found = self._db.execute("SELECT fence, worker, until FROM leases WHERE site = ?", (site,)).fetchone()
         return Standing(*found) if found else NOBODY
@@ -243,8 +248,7 @@ class SqliteTables(SqliteRows):
         subjects = {one.call.key.subject for one in settled} | {key.subject for key in starting}
         held = {lease.site: lease.fence}
         with self._batch(subjects, now, held) as batch:
-            if self._lease(lease.site)[:2] != (lease.fence, lease.worker):
-                raise LeaseLost(f"{lease.site} is written by another worker. {LeaseLost.advice}")
+            self._compare(lease)
             batch.settle(settled)
             calls = batch.start(starting)
             claimed, more = self._claim(lease, room)
