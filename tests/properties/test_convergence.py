@@ -64,10 +64,12 @@ class Convergence(RuleBasedStateMachine):
         self.by_hand: dict[str, int] = {}
         self.strays: set[int] = set()
         self.moves = False
+        self.edits = False
 
     @initialize(
         workers=st.integers(1, 2),
         moves=st.booleans(),
+        edits=st.booleans(),
         adopts=st.booleans(),
         takes_global_ids=st.booleans(),
         by_hand=st.lists(st.sampled_from(ISSUES), max_size=3),
@@ -77,6 +79,7 @@ class Convergence(RuleBasedStateMachine):
         self,
         workers: int,
         moves: bool,
+        edits: bool,
         adopts: bool,
         takes_global_ids: bool,
         by_hand: list[str],
@@ -85,6 +88,7 @@ class Convergence(RuleBasedStateMachine):
         """Some issues have links made by hand, of all subjects' URL; the log begins with thirty events."""
         self.world = World(count=workers)
         self.moves = moves
+        self.edits = edits
         self.world.adopts = adopts
         self.world.jira.takes_global_ids = takes_global_ids
         for issue in by_hand:
@@ -196,16 +200,30 @@ class Convergence(RuleBasedStateMachine):
         """The ledger is lost and rebuilt from the topic; an adoption that had begun is forgotten with it."""
         self.world.rebuild()
 
+    @precondition(lambda self: self.edits)
+    @rule(issue=st.sampled_from(ISSUES), subject=st.sampled_from(SUBJECTS), content=CONTENTS)
+    def edit(self, issue: str, subject: str, content: str | None) -> None:
+        """Somebody writes or removes one of the links by hand."""
+        self.world.edit(issue, subject, content)
+
+    @rule()
+    def reconcile(self) -> None:
+        """The ledger is compared with Jira amid all that goes on."""
+        self.world.reconcile()
+
     @invariant()
     def no_needless_write(self) -> None:
-        """Jira was never sent what it already had; until it tells, nobody knows that an issue has moved."""
-        assert self.moves or not self.world.needless, self.world.needless
+        """Jira was never sent what it already had, unless an issue moved or somebody wrote it by hand."""
+        assert self.moves or self.edits or not self.world.needless, self.world.needless
 
     def teardown(self) -> None:
         """In the end Jira holds the newest of every link, and a replay comes to no call."""
         if not self.world.log:
             return
-        self.world.settle()
+        if self.edits:
+            self.world.repair()
+        else:
+            self.world.settle()
         assert self.world.standing() == self.world.expected()
         self.no_needless_write()
         calls = self.world.jira.calls
@@ -224,7 +242,9 @@ class Convergence(RuleBasedStateMachine):
             left = self.world.jira.by_hand(issue)
             if not (self.world.adopts and count == 1):
                 assert left == ["build by hand"] * count
-            elif self.world.key_now(issue) in wanted:
+            elif (
+                self.world.key_now(issue) in wanted and not self.edits
+            ):  # else ours may have stood there first
                 assert left == []
             else:
                 assert left in ([], ["build by hand"])
@@ -323,9 +343,14 @@ def _without_looking_after_a_rebuild(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(World, "rebuild", World.lose_all)
 
 
+def _without_repair(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(World, "reconcile", lambda _: [])
+
+
 @pytest.mark.parametrize(
     "take_out",
     [
+        _without_repair,
         _without_looking_after_a_rebuild,
         _without_one_adopter_at_a_time,
         _without_tombstones,

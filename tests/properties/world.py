@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from bridge.errors import JiraError, LeaseLost, PositionMoved
 from bridge.ledger.sqlite import SqliteTables
@@ -18,6 +19,7 @@ from bridge.state.circuit import State
 from bridge.state.decide import WRITES
 from bridge.state.leases import ARRIVAL
 from bridge.state.pace import FOREVER, Allowance, Window
+from bridge.state.reconcile import Finding, Policy, compare
 from bridge.state.schedule import Schedule
 from tests.properties.jira_oracle import JiraOracle
 
@@ -149,6 +151,34 @@ class World:
         self.workers = [Worker("") for _ in range(self.count)]
         for by in range(self.count):
             self.start(by)
+
+    # --- repair ------------------------------------------------------------------------------
+
+    def edit(self, issue: str, global_id: str, content: str | None) -> bool:
+        """Somebody changes a link by hand, on an issue that the ledger knows; whether it did."""
+        if not any(row.key.issue == issue for row in self.tables.rows()):
+            return False
+        self.jira.edit(issue, global_id, link(content) if content else None)
+        return True
+
+    def reconcile(self) -> list[Finding]:
+        """Compare all rows with what Jira holds now, and mark what differs; what is to be marked."""
+        found: list[Finding] = []
+        for issue, rows in groupby(self.tables.page(SITE, "", 1_000), key=lambda row: row.key.issue):
+            compared = compare(list(rows), self.jira.list_links(issue), Policy(), is_ours=lambda _: True)
+            found += [finding for finding in compared.findings if finding.repair]
+        self.tables.repair([finding.repair for finding in found if finding.repair], self.now)
+        for worker in self.workers:
+            worker.has_unclaimed = True
+        return found
+
+    def repair(self) -> None:
+        """Let all come to rest, and reconcile until nothing differs: a move may have to be learnt first."""
+        for _ in range(4):
+            self.settle()
+            if not self.reconcile():
+                return
+        raise AssertionError("it differs for ever")
 
     # --- leases ------------------------------------------------------------------------------
 
