@@ -34,8 +34,8 @@ test: setup ## Run the tests; starts real Kafka and PostgreSQL where it can
 test-long: setup ## Run the long suites (2,000 convergence examples, twenty kills, pacing)
 	$(BIN)/pytest -m slow -s
 
-chaos: setup ## Put faults on real Kafka, Jira's simulator and workers, and write docs/faults.md (half an hour)
-	$(BIN)/python -m tests.chaos.run $(ARGS)
+chaos: setup ## Put faults on real Kafka, Jira's simulator and workers, and write docs/faults.md (40 minutes)
+	$(BIN)/python -m tests.chaos.run --write $(ARGS)
 
 foreign-clients: setup ## Try other people's Jira clients on the simulated Jira (installs them into .cache)
 	$(BIN)/python tests/foreign/run.py

@@ -368,6 +368,12 @@ class PostgresProcess:
     def _postmaster(self) -> Any:
         return self._server.get_postmaster_info().process
 
+    def ask_password(self, user: str) -> None:
+        """Let that user in with a password only."""
+        rules = self._directory / "pg_hba.conf"
+        rules.write_text(f"local all {user} scram-sha-256\n{rules.read_text()}")
+        psql(self.uri, "SELECT pg_reload_conf()")
+
     def start(self) -> None:
         """Start the server again and wait until it answers."""
         self._server.ensure_postgres_running()

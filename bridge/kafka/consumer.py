@@ -48,6 +48,7 @@ _REBALANCE_SECONDS = 60.0  # longer than the longest batch takes to merge
 _JOIN_SECONDS = _REBALANCE_SECONDS + 5.0
 _STALL_SECONDS = _JOIN_SECONDS + 30.0  # nothing that the client does takes so long
 _HEARTBEAT_MS = 3_000  # whatever the session: a member learns of a rebalance from its heartbeat
+_METADATA_SECONDS = 30.0  # until new partitions are noticed, or a topic that was made anew
 _COMMIT_SECONDS = 5.0
 _PROBE_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
@@ -215,6 +216,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
             fetch_max_bytes=_RESPONSE_BYTES,
             max_partition_fetch_bytes=consumer.fetch_bytes,
             request_timeout_ms=int(_JOIN_SECONDS * 1000),
+            metadata_max_age_ms=int(_METADATA_SECONDS * 1000),
         )
         self._of = consumer
         self._stopping = stopping

@@ -61,9 +61,18 @@ _AWAY = (
     asyncpg.InsufficientPrivilegeError,
     asyncpg.TargetServerAttributeNotMatched,
 )
-_LOST = (asyncpg.InterfaceError, asyncpg.PostgresError, OSError, TimeoutError)
-"""A rollback that fails: the connection is no more, and the transaction with it."""
+_LOST = (
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresError,
+    OSError,
+    TimeoutError,
+)
+"""What a rollback fails with where the connection is no more."""
 _DAMAGE = (asyncpg.DataCorruptedError, asyncpg.IndexCorruptedError)
+
+_LOST_WORDS = ("closed", "released back to the pool")
+"""In the driver's words for the use of a connection that was lost between two statements."""
 
 T = TypeVar("T")
 Connection = Any
@@ -126,8 +135,7 @@ class Connections:
                 connection.terminate()  # to tell the server politely may take as long again
                 raise
             except BaseException:
-                with suppress(*_LOST):
-                    await transaction.rollback()
+                await _undo(connection, transaction)
                 raise
             return result
 
@@ -152,7 +160,7 @@ class Connections:
             try:
                 with told(self.where):
                     await self._hear(tell)
-            except LedgerUnavailable:  # whoever does a transaction tells of it
+            except BridgeError:  # whoever does a transaction is told of it
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _hear(self, tell: Callable[[str], None]) -> None:
@@ -202,6 +210,15 @@ class Connections:
             )
 
 
+async def _undo(connection: Connection, transaction: Any) -> None:  # noqa: ANN401 - see Connection
+    """Take the transaction back; where that cannot be, the connection goes, and the transaction with it."""
+    try:
+        await transaction.rollback()
+    except _LOST:
+        with suppress(asyncpg.InterfaceError):  # it is gone already
+            connection.terminate()
+
+
 async def _leave(_: Connection) -> None:
     """Transactions set nothing that outlasts them: nothing is to be reset, which would be one more trip."""
 
@@ -221,10 +238,12 @@ def told(place: str) -> Iterator[None]:
         yield
     except (asyncpg.ClientConfigurationError, *_DAMAGE, *_AWAY, Again) as error:
         raise _kind(error)(f"{place}: {_text(error)}") from error
-    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        if "closed" not in str(error):  # a misuse, not a connection that was lost
+    except asyncpg.InternalClientError as error:  # the server's farewell crossed the next statement
+        raise LedgerUnavailable(f"{place}: the connection was lost. {LedgerUnavailable.advice}") from error
+    except asyncpg.InterfaceError as error:
+        if not any(word in str(error) for word in _LOST_WORDS):  # a misuse
             raise
-        raise LedgerUnavailable(f"{place}: {_text(error)}") from error
+        raise LedgerUnavailable(f"{place}: the connection was lost. {LedgerUnavailable.advice}") from error
 
 
 def _kind(error: Exception) -> type[BridgeError]:

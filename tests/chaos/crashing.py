@@ -67,7 +67,6 @@ def arm(point: str, passings: int) -> None:
     from aiokafka import AIOKafkaConsumer  # noqa: PLC0415 - nothing is loaded before it is needed
 
     from bridge.jira.client import JiraClient  # noqa: PLC0415
-    from bridge.ledger.sqlite import SqliteTables  # noqa: PLC0415
 
     moment, what = point.split()
     burn = Fuse(passings).burn
@@ -79,16 +78,41 @@ def arm(point: str, passings: int) -> None:
         case "commit":
             lay(AIOKafkaConsumer, "commit", before, after)
         case _ if moment == "within":
-            _arm_within(SqliteTables, what, burn)
+            _arm_within(what, burn)
         case _:
-            lay(SqliteTables, what, before, after)
+            for ledger in _ledgers():
+                lay(ledger, what, before, after)
 
 
-def _arm_within(tables: Any, what: str, burn: Callable[[], None]) -> None:
+def _ledgers() -> list[Any]:
+    from bridge.ledger.postgresql import PostgresqlLedger  # noqa: PLC0415
+    from bridge.ledger.sqlite import SqliteTables  # noqa: PLC0415
+
+    return [SqliteTables, PostgresqlLedger]
+
+
+def _arm_within(what: str, burn: Callable[[], None]) -> None:
     """After all statements of that transaction, before it is committed."""
+    from bridge.ledger.connections import Connections  # noqa: PLC0415
+    from bridge.ledger.sqlite import SqliteTables  # noqa: PLC0415
+
     under_way: list[bool] = []
-    lay(tables, what, lambda: under_way.append(True), under_way.clear)
-    lay(tables, "_store", _pass, lambda: burn() if under_way else None)
+    for ledger in _ledgers():
+        lay(ledger, what, lambda: under_way.append(True), under_way.clear)
+    lay(SqliteTables, "_store", _pass, lambda: burn() if under_way else None)
+    transaction: Any = Connections.transaction
+
+    async def burning(self: Connections, body: Callable[[Any], Any]) -> Any:
+        async def burnt(connection: Any) -> Any:
+            result = await body(connection)
+            if under_way:
+                burn()
+            return result
+
+        return await transaction(self, burnt)
+
+    lay_as: Any = Connections
+    lay_as.transaction = burning
 
 
 def _pass() -> None:

@@ -12,7 +12,8 @@ from tests.brokers import eventually
 from tests.chaos import reading
 from tests.chaos.checker import Evidence
 from tests.chaos.faults import Fault
-from tests.chaos.stage import PROJECTS, USERS, Inject, Setting, Stage
+from tests.chaos.jira_process import PROJECTS, USERS
+from tests.chaos.stage import Inject, Setting, Stage
 
 Ints = Mapping[str, int]
 LOST = ("jira_answer_lost",)

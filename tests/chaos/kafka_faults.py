@@ -118,17 +118,18 @@ def _rebalances(stage: Stage) -> int:
 
 async def refuse_letters(stage: Stage) -> None:
     """The dead-letter topic takes no record while some have to go there."""
+    (worker,) = stage.workers
     await stage.flowed(100)
-    await _set(stage, stage.dead_letters, {"min.insync.replicas": "2"})
+    await _set(stage, stage.dead_letters, {"max.message.bytes": "10"})
     for number in range(4):
         await stage.put(Message(b"bad-%d" % number, b"not JSON"))
-    refusals = '"kafka_unavailable"'
-    await eventually(lambda: refusals in stage.workers[0].said, 60)
+    await eventually(lambda: worker.ends.count(STOPPED) > 0, 60)
     await stage.flowed(100)
-    stage.hits = stage.workers[0].said.count(refusals)
+    assert "topic_unfit" in worker.said
+    stage.hits = worker.ends.count(STOPPED)
     letters = await reading.records(stage.cluster, [stage.dead_letters])
     assert not letters, "the topic took a letter after all"
-    await _set(stage, stage.dead_letters, {"min.insync.replicas": "1"})
+    await _set(stage, stage.dead_letters, {"max.message.bytes": "1048588"})
 
 
 async def _set(stage: Stage, topic: str, settings: Mapping[str, str]) -> None:
@@ -187,7 +188,7 @@ async def expire(stage: Stage) -> None:
 async def _loud(stage: Stage, worker: Process) -> None:
     """The worker says that records are lost, and ends: it passes over nothing in silence."""
     await eventually(lambda: worker.is_running)
-    await eventually(lambda: STOPPED in worker.ends, 60)
+    await eventually(lambda: STOPPED in worker.ends, 120)
     assert '"position_lost"' in worker.said
     stage.hits += 1
 
@@ -221,10 +222,11 @@ FAULTS = [
     Fault(
         "dead-letter topic refusing",
         "Kafka",
-        "`min.insync.replicas` above its replicas, while records are rejected",
+        "`max.message.bytes` too small for any letter, while records are rejected",
         refuse_letters,
         LASTING,
-        checks="no letter is lost, and no position passes it",
+        checks="the worker ends with 3 and says `topic_unfit`; no letter is lost, no position passes it",
+        ends=frozenset({0, KILLED, STOPPED}),
         check=four_letters,
         letters=True,
     ),

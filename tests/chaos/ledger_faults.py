@@ -74,12 +74,59 @@ async def damage(stage: Stage) -> None:
         stage.hits += 1
         stage.held = {0}
         worker.kill()
-        await stage.command("ledger", "rebuild", "--yes")
+        await stage.command("ledger", "rebuild")
         stage.held = set()
     await stage.flowed(200)
 
 
+async def break_off(stage: Stage, times: int, seconds: float) -> None:
+    """The database crashes while workers are on it, and is back after so long."""
+    for _ in range(times):
+        await stage.asked(60)
+        noticed = _away(stage) + 1
+        await asyncio.to_thread(stage.database.kill)
+        await eventually(partial(_is_away, stage, noticed), 60)
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(stage.database.start)
+        stage.hits += 1
+        await stage.asked(20, 180)
+
+
+async def silence(stage: Stage, seconds: float) -> None:
+    """The database keeps its connections and answers nothing."""
+    await stage.asked(60)
+    with stage.database.frozen():
+        await asyncio.sleep(seconds)
+    stage.hits += 1
+    await stage.asked(20, 180)
+
+
+def _is_away(stage: Stage, noticed: int) -> bool:
+    return _away(stage) >= noticed
+
+
+def _away(stage: Stage) -> int:
+    return sum(worker.said.count('"ledger_unavailable"') for worker in stage.workers)
+
+
+SEVERAL = Setting(ledger="postgresql", workers=2, sites=2, rate=60, is_quiet_in=240)
 FAULTS = [
+    Fault(
+        "PostgreSQL killed",
+        "ledger",
+        "its processes are ended at once and started 5 s later, 3 times; two workers",
+        partial(break_off, times=3, seconds=5),
+        SEVERAL,
+        least=3,
+        checks="the workers wait and say `ledger_unavailable`",
+    ),
+    Fault(
+        "PostgreSQL silent",
+        "ledger",
+        "SIGSTOP of its processes, on again after 40 s; two workers",
+        partial(silence, seconds=40),
+        SEVERAL,
+    ),
     Fault(
         "SQLite locked",
         "ledger",
@@ -91,18 +138,18 @@ FAULTS = [
     Fault(
         "disk full",
         "ledger",
-        "a tmpfs of 4 MB is filled until the worker notices, and 10 s more",
+        "a tmpfs of 64 MB is filled until the worker notices, and 10 s more",
         partial(fill, seconds=10),
-        Setting(rate=60, tmpfs="4m"),
+        Setting(rate=60, tmpfs="64m"),
         checks="the worker waits, says `ledger_unavailable` and then `ledger_available`",
     ),
+    Fault(
+        "SQLite corrupted",
+        "ledger",
+        "its pages are overwritten; `ledger rebuild` makes it anew",
+        damage,
+        Setting(rate=60),
+        checks="the worker ends with 3 and says `ledger_corrupt`",
+        ends=frozenset({0, KILLED, STOPPED}),
+    ),
 ]
-DAMAGED = Fault(
-    "SQLite corrupted",
-    "ledger",
-    "its pages are overwritten; `ledger rebuild` makes it anew",
-    damage,
-    Setting(rate=60),
-    checks="the worker ends with 3 and says `ledger_corrupt`",
-    ends=frozenset({0, KILLED, STOPPED}),
-)

@@ -52,7 +52,7 @@ class Process:
         was_running = self.is_running
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self.ends.append(self._process.wait())
             self._process = None
         return was_running
 
@@ -75,3 +75,21 @@ class Process:
     def said(self) -> str:
         """All that it wrote so far."""
         return self.log.read_text("utf-8", "replace")
+
+    @property
+    def writes(self) -> bool:
+        """Whether this life of a worker has a site's lease, by what it said last."""
+        said = self._life()
+        return self.is_running and said.rfind('"lease_taken"') > max(
+            said.rfind('"lease_lost"'), said.rfind('"lease_released"')
+        )
+
+    @property
+    def reads(self) -> bool:
+        """Whether this life of a worker has a partition, by what it said last."""
+        assigned = [line for line in self._life().splitlines() if '"partitions_assigned"' in line]
+        return self.is_running and bool(assigned) and '"count":0' not in assigned[-1].replace(" ", "")
+
+    def _life(self) -> str:
+        """What it said since it was started last."""
+        return self.said.rpartition('"starting"')[2]

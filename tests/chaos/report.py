@@ -8,43 +8,66 @@ from tests.brokers import KAFKA_VERSION, ROOT
 from tests.chaos.faults import Result
 
 PAGE = ROOT / "docs" / "faults.md"
-_HEAD = """\
+_HEAD = f"""\
 # Faults
 
-What the bridge was put through, and what came of it. `make chaos` writes this page: real Kafka {kafka}, a
-simulated Jira in a process of its own, workers as processes, and events that go on while a fault is
-injected: links whose contents return, pull requests that name other issues from version to version,
-duplicates, disorder. Once all is quiet, a checker that knows nothing of the bridge's code reads the topic,
-the dead letters, Jira's history and links, the journal and the offsets, and says what was *lost, doubled,
-regressed, phantom, needless* or *committed past*. A row passes with none of these, and when its injections
-have hit. Seed {seed}; `--seed` repeats a run's events and chance.
+What the bridge was put through, and what came of it. `make chaos` writes this page: real Kafka
+{KAFKA_VERSION}, a real PostgreSQL, a simulated Jira in a process of its own, workers as processes, and
+events that go on while a fault is injected: links whose contents return, pull requests that name other
+issues from version to version, duplicates, disorder. Once all is quiet, a checker that knows nothing of the
+bridge's code reads the topic, the dead letters, Jira's history and links, the journal and the offsets, and
+says what was
+
+- **lost**: an event's newest wish does not stand, or neither the journal nor a dead letter tells of an event;
+- **doubled**: an issue has two links for one subject;
+- **regressed**: what is older stands over what is newer, for good;
+- **phantom**: a link or a write that nobody asked for;
+- **needless**: a write of what stood already;
+- **committed past**: the ledger's position or Kafka's offset is beyond a record that has no outcome.
+
+A row is withstood with none of these, no dead letter but where some are expected, no worker that ended by
+itself but where it is to, and when its injections have hit as often as they were to. `make chaos
+ARGS="--only WORD --seed N"` repeats a row with its events, moments and chance. The ledger is
+SQLite's where a row says nothing else.
 
 """
-_COLUMNS = ("fault", "how it is injected", "hits", "checked besides", "figures", "result")
+_COLUMNS = ("fault", "how it is injected", "seed", "hits", "checked besides", "figures", "result")
 
 
 def line(result: Result) -> str:
     """One row in words, for the progress."""
-    word = "; ".join(result.problems) if result.problems else "withstood"
-    return f"{word} ({result.hits} hits, {_figures(result.figures)}, {result.seconds:.0f} s)"
+    return f"{_word(result)} ({result.hits} hits, {_figures(result.figures)}, {result.seconds:.0f} s)"
 
 
-def table(results: Sequence[Result], missing: Mapping[str, str]) -> str:
-    """All rows, as Markdown."""
-    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *map(_row, results)]
-    text = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-    return text + "".join(f"\n\nLeft out: {name}, {reason}." for name, reason in missing.items())
+def table(rows: Sequence[str]) -> str:
+    """The rows under their heads, as Markdown."""
+    return "\n".join((_cells(_COLUMNS), _cells(("---",) * len(_COLUMNS)), *rows))
 
 
-def write(results: Sequence[Result], missing: Mapping[str, str], seed: int) -> None:
-    """Write the page."""
-    PAGE.write_text(_HEAD.format(kafka=KAFKA_VERSION, seed=seed) + table(results, missing) + "\n", "utf-8")
+def row(result: Result) -> str:
+    """One row of the table."""
+    fault, figures = result.fault, _figures(result.figures)
+    how, word = f"{fault.group}: {fault.how}", _word(result).replace("|", "/")
+    return _cells((fault.name, how, str(result.seed), str(result.hits), fault.checks, figures, word))
 
 
-def _row(result: Result) -> tuple[str, ...]:
-    fault = result.fault
-    word = "; ".join(result.problems).replace("|", "/") if result.problems else "withstood"
-    return fault.name, fault.how, str(result.hits), fault.checks, _figures(result.figures), word
+def write(results: Sequence[Result], order: Sequence[str]) -> None:
+    """Write the page: these rows anew, the others as they stand, in the order of these names."""
+    rows = _standing() | {result.fault.name: row(result) for result in results}
+    PAGE.write_text(_HEAD + table([rows[name] for name in order if name in rows]) + "\n", "utf-8")
+
+
+def _standing() -> dict[str, str]:
+    lines = PAGE.read_text("utf-8").splitlines() if PAGE.exists() else []
+    return {line.split(" | ")[0].removeprefix("| "): line for line in lines if line.startswith("| ")}
+
+
+def _cells(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _word(result: Result) -> str:
+    return "; ".join(result.problems) if result.problems else "withstood"
 
 
 def _figures(figures: Mapping[str, int]) -> str:

@@ -1,9 +1,9 @@
-"""Puts the faults on, one after another, and writes what came of them to docs/faults.md.
+"""Puts the faults on, one after another, and tells what came of them.
 
 Examples:
     python -m tests.chaos.run --list
     python -m tests.chaos.run --only 'crash after call' --seed 7
-    python -m tests.chaos.run                       # all rows; writes docs/faults.md
+    python -m tests.chaos.run --write               # all rows, into docs/faults.md
 """
 
 # ruff: noqa: T201 - it is a command
@@ -25,7 +25,7 @@ from typing import Self
 from tests.brokers import KafkaCluster, KafkaProcess, Missing
 from tests.chaos import event_faults, jira_faults, kafka_faults, ledger_faults, process_faults
 from tests.chaos.faults import Fault, Result, perform
-from tests.chaos.report import line, table, write
+from tests.chaos.report import line, row, table, write
 
 ALL: Sequence[Fault] = [
     *process_faults.FAULTS,
@@ -75,9 +75,9 @@ class Brokers:
         return folder
 
 
-def run(faults: Sequence[Fault], seed: int, folder: Path) -> tuple[list[Result], dict[str, str]]:
-    """Put the faults on; the results, and why others could not be put on."""
-    results, missing = [], {}
+def run(faults: Sequence[Fault], seed: int, folder: Path, *, writes: bool) -> list[Result]:
+    """Put the faults on; the results. What a row needs and this machine lacks is told."""
+    results: list[Result] = []
     with Brokers(folder) as brokers:
         for number, fault in enumerate(faults, 1):
             print(f"[{number}/{len(faults)}] {fault.name} …", end=" ", flush=True)
@@ -88,14 +88,15 @@ def run(faults: Sequence[Fault], seed: int, folder: Path) -> tuple[list[Result],
                     broker = brokers.of(fault, stack)
                     result = asyncio.run(perform(fault, seed, own, broker.cluster, broker))
                 except Missing as reason:
-                    missing[fault.name] = str(reason)
                     print(f"left out: {reason}", flush=True)
                     continue
             results.append(result)
             print(line(result), flush=True)
+            if writes:
+                write([result], [each.name for each in ALL])
             if not result.problems:
                 shutil.rmtree(own)
-    return results, missing
+    return results
 
 
 def main() -> int:
@@ -113,6 +114,7 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, help="of events, moments and chance (printed; the same seed repeats them)"
     )
+    parser.add_argument("--write", action="store_true", help="write each row into docs/faults.md")
     parser.add_argument("--list", action="store_true", help="name the rows and end")
     parser.add_argument(
         "--keep", metavar="FOLDER", type=Path, help="where logs and ledgers go, of rows that failed"
@@ -129,10 +131,8 @@ def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # brokers that are away are what this is about
     print(f"seed {seed}, logs of what fails in {folder}")
     began = time.monotonic()
-    results, missing = run(faults, seed, folder)
-    print(f"\n{table(results, missing)}\n{time.monotonic() - began:.0f} s")
-    if not asked.only:
-        write(results, missing, seed)
+    results = run(faults, seed, folder, writes=asked.write)
+    print(f"\n{table(list(map(row, results)))}\n{time.monotonic() - began:.0f} s")
     return 1 if any(result.problems for result in results) else 0
 
 

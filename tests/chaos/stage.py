@@ -8,7 +8,6 @@ import os
 import random
 import sqlite3
 import subprocess
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -23,20 +22,16 @@ from bridge.errors import KafkaUnavailable, TopicUnfit
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.observe.health import Health
-from tests.brokers import KafkaCluster, Missing, create_topic, eventually, free_port, postgres
+from tests.brokers import KafkaCluster, Missing, PostgresProcess, create_topic, eventually
 from tests.chaos import reading
 from tests.chaos.checker import Evidence
 from tests.chaos.front import Front, front
+from tests.chaos.jira_process import PROJECTS, TOKEN, USERS, Simulator
 from tests.chaos.load import Load, Message
 from tests.chaos.processes import BRIDGE, CRASHING, Process
 from tests.chaos.toxiproxy import Toxiproxy, toxiproxy
 from tests.chaos.wishes import Record, wish_of
 
-TOKEN = "demo"
-USERS = {"first": "demo@example.com", "second": "second@example.com"}
-"""Who asks each site's Jira."""
-PROJECTS = {"first": "DEMO", "second": "OPS"}
-"""The sites, all of one simulator, each with a project of its own."""
 GROUP = "chaos"
 MOST_EVENTS = 20_000
 BURST = 10
@@ -73,54 +68,6 @@ class Setting:
     is_quiet_in: float = 180.0
 
 
-class Simulator:
-    """A simulated Jira in a process of its own."""
-
-    def __init__(self, folder: Path, session: aiohttp.ClientSession, seed: int) -> None:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        projects = [word for project in PROJECTS.values() for word in ("--project", project)]
-        users = [word for user in USERS.values() for word in ("--user", f"{user}:{TOKEN}")]
-        command = [*BRIDGE, "simulator", "--port", str(port), "--seed", str(seed), *projects, *users]
-        self.process = Process(command, folder / "simulator.log")
-        self._session = session
-
-    async def ask(self, method: str, path: str, body: object = None) -> Any:
-        """One request to /_simulator; the answer's JSON."""
-        url = f"{self.url}/_simulator{path}"
-        async with self._session.request(method, url, json=body) as answer:
-            text = await answer.text()
-            assert answer.status < 400, f"{method} {path}: {answer.status} {text}"
-            return json.loads(text) if text else None
-
-    async def answers(self) -> bool:
-        """Whether it listens."""
-        try:
-            await self.ask("GET", "/knobs")
-        except aiohttp.ClientError:
-            return False
-        return True
-
-    async def turn(self, **knobs: object) -> None:
-        """Turn these knobs."""
-        await self.ask("PATCH", "/knobs", knobs)
-
-    async def calls(self) -> int:
-        """How many requests to Jira there were."""
-        return int((await self.ask("GET", f"/calls?after={2**40}"))["last"])
-
-    async def counts(self) -> Counter[str]:
-        """All requests, by "METHOD STATUS"."""
-        return Counter((await self.ask("GET", ""))["counts"])
-
-    async def statuses(self) -> Counter[str]:
-        """All requests by status; "None" where the connection ended unanswered."""
-        found: Counter[str] = Counter()
-        for name, number in (await self.counts()).items():
-            found[name.split()[1]] += number
-        return found
-
-
 class Stage:
     """What a fault works on. `hits` counts its injections that struck; `notes` are figures of its own."""
 
@@ -148,6 +95,7 @@ class Stage:
         self.session: aiohttp.ClientSession
         self.jira: Simulator
         self.tables: reading.Tables
+        self.database: PostgresProcess
         self.proxy: Toxiproxy
         self.front: Front
         self.url = ""
@@ -285,7 +233,7 @@ class Stage:
 
     def reasons(self, *names: str) -> int:
         """How often the journal gives one of these reasons."""
-        with suppress(sqlite3.OperationalError):  # opened while it is made
+        with suppress(sqlite3.OperationalError, subprocess.CalledProcessError):  # away, or being made
             found = reading.reasons(self.tables)
             return sum(found[name] for name in names)
         return 0
@@ -320,7 +268,7 @@ class Stage:
 
         async def is_quiet() -> bool:
             await asyncio.sleep(0.1)
-            with suppress(sqlite3.OperationalError):  # opened while it is made
+            with suppress(sqlite3.OperationalError, subprocess.CalledProcessError):  # away, or being made
                 reached = reading.positions(self.tables)
                 if all(reached.get(key, 0) >= end for key, end in ends.items()):
                     return not (reading.pending(self.tables) or left - reading.journal(self.tables))
@@ -382,7 +330,7 @@ async def staged(
         await eventually(stage.jira.answers)
         await stage.jira.turn(**setting.knobs)
         await _lay_way(stack, stage)
-        stage.tables = _tables(stack, setting, folder)
+        stage.tables = _tables(stack, stage)
         stage.publish = await stack.enter_async_context(
             Producer(
                 cluster,
@@ -392,6 +340,8 @@ async def staged(
                 patience=5.0,
             )
         )
+        if setting.ledger == "postgresql":
+            await stage.command("ledger", "migrate")
         stack.callback(lambda: [worker.kill() for worker in stage.workers])
         for _ in range(setting.workers):
             stage.new_worker()
@@ -410,9 +360,11 @@ async def _lay_way(stack: AsyncExitStack, stage: Stage) -> None:
         stage.url = stage.front.url
 
 
-def _tables(stack: AsyncExitStack, setting: Setting, folder: Path) -> reading.Tables:
+def _tables(stack: AsyncExitStack, stage: Stage) -> reading.Tables:
+    setting, folder = stage.setting, stage.folder
     if setting.ledger == "postgresql":
-        return reading.PostgresqlTables(stack.enter_context(postgres(folder / "postgres")))
+        stage.database = stack.enter_context(PostgresProcess(folder / "postgres"))
+        return reading.PostgresqlTables(stage.database.uri)
     if setting.tmpfs:
         folder = folder / "disk"
         folder.mkdir()

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from bridge.errors import LeaseLost, PositionMoved
+from bridge.errors import LeaseLost, PositionMoved, UsageError
 from bridge.ledger import open_ledger, open_reader
 from bridge.model import (
     Action,
@@ -61,6 +61,14 @@ async def ledger(url: str) -> AsyncIterator[Shown]:
     opened = cast("Shown", open_ledger(url))
     yield opened
     await opened.close()
+
+
+@pytest.mark.parametrize("url", ["mysql://h/db", "columns:x", "connections:x", "", "../sqlite:///x"])
+def test_a_ledger_of_no_known_kind_is_refused(url: str) -> None:
+    """A scheme names a ledger, and no other module of its room."""
+    for open_ in (open_ledger, open_reader):
+        with pytest.raises(UsageError, match="there is no ledger of that scheme"):
+            open_(url)
 
 
 # --- positions -----------------------------------------------------------------------------

@@ -34,9 +34,9 @@ from tests.ledgers import NOW, issues, item, lease, merge, read, settle, start
 COMMAND = (sys.executable, "-c", "from bridge.cli import main; main()")
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
-    env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
+    env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **environ}
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, env=env, check=False)
 
 
@@ -425,6 +425,46 @@ async def test_a_server_that_is_killed_is_a_pause(postgres_process: PostgresProc
         assert await heard.next() == "main"
 
 
+async def test_sessions_that_end_at_any_moment_lose_nothing(url: str, one: PostgresqlLedger) -> None:
+    """Whatever was under way raises what a pause raises; who then goes on has each event merged once."""
+    items = [item(time, "PROJ-1", global_id=str(time % 10)) for time in range(1, 46)]
+    held = (await lease(one))["main"]
+    ended = lost = 0
+
+    async def insist(work: Callable[[], Awaitable[object]]) -> None:
+        nonlocal lost
+        while True:
+            try:
+                await work()
+            except LedgerUnavailable:
+                lost += 1
+            except PositionMoved:  # it had been done
+                return
+            else:
+                return
+
+    async def merges(group: str, mine: list[Item]) -> None:
+        for at, each in enumerate(mine):
+            await insist(partial(one.merge, [each], group, read(at, at + 1), NOW, {"main": held.fence}))
+            await insist(partial(settle, one, held, room=3))
+            await insist(partial(lease, one, kept={"main": held.fence}))
+
+    async with session(url) as db:
+        working = asyncio.gather(*(merges(f"group {n}", items[n::3]) for n in range(3)))
+        while not working.done():
+            ended += await db.fetchval(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE application_name = 'jira-bridge' AND random() < 0.02"
+            )
+        await working
+    assert min(ended, lost) > 5
+    told = [
+        [entry.outcome for entry in await one.explain(each.event) if entry.reason is None] for each in items
+    ]
+    assert [len(outcomes) for outcomes in told] == [1] * len(items)
+    assert {row.wanted.event for row in await one.rows()} == {each.event for each in items[-10:]}
+
+
 async def test_a_server_that_does_not_answer_is_a_pause(
     postgres_process: PostgresProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -440,6 +480,50 @@ async def test_a_server_that_does_not_answer_is_a_pause(
                     await ledger.merge([item(2, "PROJ-2")], "one", read(0, 1), NOW, {})
         await ledger.merge([item(2, "PROJ-2")], "one", read(0, 1), NOW, {})
         assert sorted(issues(await ledger.rows())) == ["PROJ-1", "PROJ-2"]
+
+
+async def test_the_password_opens_the_ledger(postgres_process: PostgresProcess) -> None:
+    """The command takes it from a variable; a wrong one is a pause, whose error shows none."""
+    password = "hunter2/@:%"
+    server = postgres_process.uri
+    url = await ledgers.postgresql(server, tables=False)
+    user = "guarded"
+    async with session(server) as db:
+        await db.execute(f"CREATE USER {user} SUPERUSER PASSWORD '{password}'")
+    postgres_process.ask_password(user)
+    url = url.replace("postgres@", f"{user}@")
+    secret = {"BRIDGE_LEDGER__PASSWORD": "env:SECRET", "SECRET": password}
+    done = await asyncio.to_thread(run, "ledger", "migrate", "--ledger", url, **secret)
+    assert done.returncode == 0, done.stderr
+    ledger = PostgresqlLedger(url, password)
+    assert await ledger.positions("one") == []
+    await ledger.close()
+    wrong = await asyncio.to_thread(
+        run, "explain", "x", "--ledger", url, **{**secret, "SECRET": f"{password}!"}
+    )
+    assert wrong.returncode == 3
+    assert "error (ledger_unavailable): PostgreSQL at" in wrong.stderr
+    assert f'password authentication failed for user "{user}"' in wrong.stderr
+    assert "hunter2" not in wrong.stderr + wrong.stdout
+
+
+async def test_a_worker_that_is_frozen_within_a_transaction_is_cut_off(
+    url: str, one: PostgresqlLedger, two: PostgresqlLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its locks hold nobody up for long, and what it would have stored is not stored."""
+    monkeypatch.setitem(connections._SESSION, "idle_in_transaction_session_timeout", "100ms")
+    await merge(two, item(1, "PROJ-1"))
+
+    async def freeze(db: connections.Connection) -> None:
+        await db.execute("UPDATE subjects SET stamp = 1")
+        await merge(two, item(2, "PROJ-1"))  # waits until the server has ended the other
+        await db.execute("UPDATE subjects SET stamp = 2")
+
+    with pytest.raises(LedgerUnavailable):
+        await one._db.transaction(freeze)
+    async with session(url) as db:
+        assert await db.fetchval("SELECT count(*) FROM subjects WHERE stamp > 0") == 0
+    assert [row.wanted.event for row in await two.rows()] == ["//ci event-2"]
 
 
 async def test_a_cancellation_anywhere_leaves_a_whole_transaction_or_none(one: PostgresqlLedger) -> None:

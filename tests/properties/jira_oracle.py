@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
-from bridge.errors import JiraAnswerLost, JiraError, JiraNotFound, JiraUnreachable
+from bridge.errors import JiraAnswerLost, JiraError, JiraUnreachable
 from bridge.jira import protocol
 from bridge.jira.wire import HttpAnswer
 from bridge.model import Call, CallKind, Deleted, Found, Link, Listed, Replaced
@@ -54,17 +53,19 @@ class JiraOracle:
         """Somebody makes a link in Jira."""
         self._send(protocol.upsert(VERSION, issue, link, None))
 
-    def edit(self, issue: str, global_id: str, link: Link | None) -> None:
-        """Somebody writes or removes a link of the bridge's by hand."""
-        if link:
-            self._send(protocol.upsert(VERSION, issue, link, global_id))
-            return
-        with suppress(JiraNotFound):
+    def change_by_hand(self, issue: str, global_id: str, link: Link | None) -> None:
+        """Somebody gives a link other content in Jira, or removes it."""
+        if link is None:
             self._send(protocol.delete_by_global_id(VERSION, issue, global_id))
+        else:
+            self._send(protocol.upsert(VERSION, issue, link, global_id))
 
-    def list_links(self, issue: str) -> Listed:
-        """All links of the issue."""
-        found = self._send(protocol.list_links(VERSION, issue))
+    def listed(self, issue: str) -> Listed | JiraError:
+        """The issue's links, for one who compares."""
+        try:
+            found = self._send(protocol.list_links(VERSION, issue))
+        except JiraError as error:
+            return error
         return Listed(tuple(found))
 
     def ask(self, call: Call, *, is_applied: bool, is_lost: bool) -> Answer:
@@ -96,7 +97,8 @@ class JiraOracle:
             case CallKind.LOOK_UP:
                 return Found(self._send(protocol.get_by_global_id(VERSION, issue, global_id)))
             case _:
-                return self.list_links(issue)
+                found = self._send(protocol.list_links(VERSION, issue))
+                return Listed(tuple(found))
 
     def _send(self, request: protocol.Request[T]) -> T:
         """Through both ends of the wire: the client's own request and reading, the model between."""
