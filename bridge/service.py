@@ -235,6 +235,7 @@ class Service:
         The work is given what is to be told of each site for which it leaves rows.
         """
         stop, stopping = asyncio.Event(), asyncio.Event()
+        self._fit.set()  # the topics are a worker's to look at
         async with Producer(self._cluster, observe=self._tell, health=self.health) as publish:
             writers = self._writers(ledger, sites, self._burial(publish, stopping))
             tell = writers.hear
@@ -363,9 +364,10 @@ class Service:
                 self.health.set(f"jira {fields['site']}", ok=False, reason=f"{state}: {fields['error']}")
             case "circuit_closed" | "lease_released" | "lease_lost":
                 self.health.set(f"jira {fields['site']}", ok=True)
-            case "ledger_unavailable" | "ledger_available":
-                reason = f"{state}: {fields['error']}" if "error" in fields else ""
-                self.health.set("ledger", ok=state == "ledger_available", reason=reason)
+            case "ledger_unavailable" if fields["client"] in {"leases", "consumer"}:
+                self.health.set("ledger", ok=False, reason=f"{state}: {fields['error']}")
+            case "ledger_available":  # those two tell
+                self.health.set("ledger", ok=True)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -20,7 +20,8 @@ from bridge.jira.auth import Basic
 from bridge.jira.client import JiraClient
 from bridge.kafka.cluster import Cluster
 from bridge.ledger import open_ledger
-from bridge.simulator.jira_model import JiraModel
+from bridge.model import Phase
+from bridge.simulator.jira_model import JiraModel, Permission
 from bridge.simulator.jira_server import JiraServer
 from tests.brokers import eventually
 from tests.desks import OURS, SITE, Desk, link
@@ -119,6 +120,17 @@ async def test_without_a_worker_it_writes_what_it_marks(office: Office) -> None:
     again = await office.run("--json")
     (summary,) = map(orjson.loads, again.stdout.splitlines())
     assert (summary["found"], summary["links"], summary["marked"]) == ({SITE: {}}, 4, 0)
+
+
+async def test_a_repair_that_jira_refuses_ends_too(office: Office) -> None:
+    """Without a worker the command itself puts the letter on the dead-letter topic, and goes on."""
+    await office.differ(3)
+    office.jira.model.denied["PROJ"] = {Permission.LINK}
+    done = await office.run()
+    assert done.returncode == 0, done.stderr
+    async with office.desk() as desk:
+        refused = [row.reason for row in await desk.ledger.rows() if row.phase is Phase.REJECTED]
+    assert refused == ["jira_forbidden"] * 2
 
 
 async def test_a_plan_that_takes_too_much_away_needs_force(office: Office) -> None:
