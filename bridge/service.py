@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Flag, auto
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -28,44 +27,31 @@ from bridge.drain import in_time, unless
 from bridge.errors import (
     ConfigError,
     JiraError,
-    JiraUnauthorized,
     KafkaUnavailable,
     LedgerUnavailable,
     UsageError,
 )
-from bridge.ingress import Endpoint, make_app
+from bridge.ingress import make_app
 from bridge.intake import Intake
-from bridge.jira.auth import Anonymous, Auth, Basic, Bearer
 from bridge.jira.client import JiraClient
-from bridge.jira.oauth import OAuth
-from bridge.jira.session import Login
-from bridge.jira.token_file import RefreshTokenFile
 from bridge.kafka.client import Producer
-from bridge.kafka.cluster import Cluster
 from bridge.kafka.consumer import Consumer
 from bridge.kafka.dead_letters import refused
 from bridge.kafka.envelope import HEADERS_ALLOWANCE
 from bridge.kafka.topics import Topic, ensure_topics
 from bridge.leaseholder import Leaseholder
 from bridge.ledger import open_ledger
-from bridge.mapping import mapper as mapped
-from bridge.mapping.builtin import builtin_mappings
-from bridge.mapping.identity import is_global_id
-from bridge.mapping.rules import RuleMapping, parse_mapping
 from bridge.model import Call
 from bridge.observe.health import Health
 from bridge.observe.logs import Logs
 from bridge.observe.metrics import Metrics
 from bridge.observe.server import probes
 from bridge.observe.states import tee
-from bridge.pipeline import Pipeline
+from bridge.parts import allowance, clock, cluster, endpoints, jiras, pipeline, policy, reconciliation
 from bridge.ports import Lease, Ledger, Observe, Publish
-from bridge.reconcile import Reconciliation, Rounds
-from bridge.settings import Settings, Site, read_text
+from bridge.reconcile import Rounds
+from bridge.settings import Settings
 from bridge.shadow import Shadow
-from bridge.sources.base import load_sources
-from bridge.state.pace import Allowance, Window, per_second
-from bridge.state.reconcile import Orphaned, Policy, Removed
 from bridge.writer import Bury, Writer
 
 MAX_RECORD_BYTES = 1_000_000 + HEADERS_ALLOWANCE
@@ -75,14 +61,6 @@ _HOUR = 3_600
 _PRUNE_SECONDS = 3_600.0
 _AGAIN_SECONDS = 5.0
 _ANY = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
-
-
-_BEGAN = time.time() - time.monotonic()
-
-
-def _clock() -> float:
-    """Seconds since the epoch, steady: a clock that is set back must not hold all pacing."""
-    return _BEGAN + time.monotonic()
 
 
 class Role(Flag):
@@ -226,7 +204,7 @@ class Service:
                 allowance=allowance(self.settings.sites[lease.site]),
                 bury=bury,
                 observe=self._tell,
-                clock=_clock,
+                clock=clock,
                 jitter=lambda: random.uniform(0.7, 1.3),  # noqa: S311 - spreads retries, guards nothing
                 most=self.settings.worker.max_rows,
                 # Sooner than everything is cancelled, so that the lease is released.
@@ -234,7 +212,7 @@ class Service:
             )
 
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        return Leaseholder(ledger, name, list(sites), writer, self._tell, _clock)
+        return Leaseholder(ledger, name, list(sites), writer, self._tell, clock)
 
     def _rounds(
         self, ledger: Ledger, sites: Mapping[str, JiraClient], writers: Leaseholder | Shadow
@@ -257,6 +235,7 @@ class Service:
         The work is given what is to be told of each site for which it leaves rows.
         """
         stop, stopping = asyncio.Event(), asyncio.Event()
+        self._fit.set()  # the topics are a worker's to look at
         async with Producer(self._cluster, observe=self._tell, health=self.health) as publish:
             writers = self._writers(ledger, sites, self._burial(publish, stopping))
             tell = writers.hear
@@ -283,7 +262,7 @@ class Service:
             held=lambda: writers.held,
             offer=writers.offer,
             observe=self._tell,
-            clock=_clock,
+            clock=clock,
         )
         return Consumer(
             self._cluster,
@@ -385,53 +364,10 @@ class Service:
                 self.health.set(f"jira {fields['site']}", ok=False, reason=f"{state}: {fields['error']}")
             case "circuit_closed" | "lease_released" | "lease_lost":
                 self.health.set(f"jira {fields['site']}", ok=True)
-            case "ledger_unavailable" | "ledger_available":
-                reason = f"{state}: {fields['error']}" if "error" in fields else ""
-                self.health.set("ledger", ok=state == "ledger_available", reason=reason)
-
-
-def policy(settings: Settings) -> Policy:
-    """What is done about links that were removed, or that the ledger does not know."""
-    return Policy(Removed(settings.reconcile.removed), Orphaned(settings.reconcile.orphaned))
-
-
-def reconciliation(
-    settings: Settings,
-    sites: Mapping[str, JiraClient],
-    observe: Observe,
-    tell: Callable[[str], None] = lambda _site: None,
-) -> Reconciliation:
-    """What compares the ledger with these sites."""
-    per_second = settings.reconcile.per_second
-    return Reconciliation(sites, is_global_id, per_second, observe, _clock, tell)
-
-
-def cluster(settings: Settings) -> Cluster:
-    """The Kafka that the configuration names."""
-    kafka = settings.kafka
-    security = kafka.security
-    return Cluster(
-        kafka.bootstrap_servers,
-        security.protocol,
-        security.sasl_mechanism or "PLAIN",
-        security.username,
-        security.password.get_secret_value() if security.password else None,
-        security.ca_file,
-    )
-
-
-def endpoints(settings: Settings) -> list[Endpoint]:
-    """The endpoints with their sources. Raises ConfigError for a source that is not installed."""
-    sources, found = load_sources(), []
-    for name, endpoint in settings.ingress.endpoints.items():
-        if endpoint.source not in sources:
-            known = ", ".join(sorted(sources))
-            raise ConfigError(
-                f"ingress.endpoints.{name}: there is no source {endpoint.source}; there are {known}"
-            )
-        secrets = tuple(secret.get_secret_value().encode() for secret in endpoint.secrets)
-        found.append(Endpoint(name, sources[endpoint.source], settings.ingress.topic, secrets, endpoint.open))
-    return found
+            case "ledger_unavailable" if fields["client"] in {"leases", "consumer"}:
+                self.health.set("ledger", ok=False, reason=f"{state}: {fields['error']}")
+            case "ledger_available":  # those two tell
+                self.health.set("ledger", ok=True)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:
@@ -439,110 +375,3 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stop.wait()
-
-
-def pipeline(settings: Settings) -> Pipeline:
-    """The pipeline that the configuration asks for. Raises ConfigError for a mapping at fault."""
-    mapper_ = mapper(settings, mapped_sites(settings))
-    adopting = frozenset(name for name, site in settings.sites.items() if site.adopt)
-    return Pipeline(load_sources(), mapper_, settings.worker.max_future_seconds, adopting)
-
-
-def mapper(settings: Settings, sites: Sequence[mapped.Site]) -> mapped.Mapper:
-    """The mapper; a user's own mapping is asked before the built-in ones. Raises ConfigError."""
-    return mapped.Mapper([*builtin_mappings(), *own_mappings(settings)], sites)
-
-
-def own_mappings(settings: Settings) -> list[RuleMapping]:
-    """The user's own mappings. Raises ConfigError."""
-    return [parse_mapping(read_text(path), str(path)) for path in settings.mappings]
-
-
-def mapped_sites(settings: Settings) -> list[mapped.Site]:
-    """The sites as the mapper sees them: which projects each has, and whose events it takes."""
-    return [
-        mapped.Site(name, _names(site.projects), _names(site.endpoints))
-        for name, site in settings.sites.items()
-    ]
-
-
-def jiras(settings: Settings) -> dict[str, JiraClient]:
-    """The writer's client of each site; sites that have one refresh token share one login.
-
-    Each makes one attempt, since the writer decides anew after each. Raises ConfigError, with the
-    site's name, for credentials that cannot be sent.
-    """
-    logins: dict[Path | str, Login] = {}
-    clients = {}
-    for name, site in settings.sites.items():
-        try:
-            login = logins.setdefault(_refresh_token_file(site) or name, Login(_auth(site)))
-        except ConfigError as error:
-            raise ConfigError(f"sites.{name}.auth: {error}") from None
-        clients[name] = jira(site, login, attempts=1)
-    return clients
-
-
-def jira(
-    site: Site,
-    login: Login | None = None,
-    *,
-    attempts: int = 4,
-    on_wait: Callable[[JiraError, float], None] | None = None,
-) -> JiraClient:
-    """The client of one site. Raises ConfigError for credentials that cannot be sent."""
-    return JiraClient(
-        site.address,
-        login or _auth(site),
-        api_version=site.api_version,
-        attempts=attempts,
-        max_connections=site.max_in_flight + 1,  # what compares takes no place from what writes
-        on_wait=on_wait,
-    )
-
-
-def check_jira(settings: Settings) -> None:
-    """See that each site's credentials can be sent, and its refresh token be renewed. Raises ConfigError."""
-    jiras(settings)
-    for name, site in settings.sites.items():
-        try:
-            if file := _refresh_token_file(site):
-                RefreshTokenFile(file).check()
-        except JiraUnauthorized as error:
-            raise ConfigError(f"sites.{name}.auth.oauth.refresh_token_file: {error}") from None
-
-
-def _refresh_token_file(site: Site) -> Path | None:
-    file = site.auth.oauth.refresh_token_file if site.auth.oauth else None
-    return file.resolve() if file else None
-
-
-def _auth(site: Site) -> Auth:
-    auth = site.auth
-    if auth.basic:
-        return Basic(auth.basic.email, auth.basic.token.get_secret_value())
-    if auth.bearer:
-        return Bearer(auth.bearer.token.get_secret_value())
-    if auth.oauth:
-        file = _refresh_token_file(site)
-        return OAuth(
-            auth.oauth.client_id,
-            auth.oauth.client_secret.get_secret_value(),
-            RefreshTokenFile(file) if file else None,
-            auth.oauth.token_url,
-        )
-    return Anonymous()
-
-
-def allowance(site: Site) -> Allowance:
-    """What the writer may ask of one site."""
-    limit = site.limit
-    rates = limit.per_second.model_dump(exclude_none=True)
-    windows = {method.upper(): per_second(rate) for method, rate in rates.items()}
-    whole = windows.pop("ALL", ())
-    issue = tuple(Window(count, seconds) for count, seconds in limit.issue)
-    return Allowance(issue, windows, whole, limit.points_per_hour, site.max_in_flight)
-
-
-def _names(values: Sequence[str] | None) -> frozenset[str] | None:
-    return None if values is None else frozenset(values)

@@ -43,6 +43,7 @@ SHELLS = {
     "bridge.ledger.postgresql",
     "bridge.ledger.anew",
     "bridge.ledger.sqlite",
+    "bridge.ledger.sqlite_tables",
     "bridge.observe.logs",
     "bridge.observe.metrics",
     "bridge.observe.server",
@@ -51,7 +52,7 @@ SHELLS = {
     "bridge.sources.base",
     "bridge.mapping.builtin",
 }
-ABOVE = ("bridge.service", "bridge.cli", "bridge.settings")
+ABOVE = ("bridge.service", "bridge.parts", "bridge.cli", "bridge.settings")
 # Reads the world: clocks, environment, files, sockets, chance.
 IMPURE = {
     "aiohttp",
@@ -123,6 +124,8 @@ def test_imports_point_one_way(module: str) -> None:
     elif module.startswith("bridge.settings"):
         outside = {name for name in found if not name.startswith("bridge.settings")}
         assert outside <= base
+    elif module == "bridge.parts":
+        assert not [name for name in found if name.startswith(("bridge.cli", "bridge.service"))]
     elif module == "bridge.service":
         assert not [name for name in found if name.startswith("bridge.cli")]
 

@@ -13,7 +13,7 @@ from bridge.cli import options
 from bridge.cli.app import app, out
 from bridge.errors import ConfigError
 from bridge.mapping.examples import failures
-from bridge.service import check_jira, endpoints, own_mappings, pipeline
+from bridge.parts import check_jira, endpoints, own_mappings, pipeline
 from bridge.settings import load
 from bridge.settings import schema as settings_schema
 

@@ -35,8 +35,9 @@ from bridge.model import RemoteLink
 from bridge.observe.health import Health
 from bridge.observe.logs import Logs, set_up
 from bridge.observe.states import tee
+from bridge.parts import jira
 from bridge.ports import Publish
-from bridge.service import Role, Service, jira
+from bridge.service import Role, Service
 from bridge.settings import Settings
 from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.jira_server import JiraServer

@@ -32,7 +32,7 @@ from bridge.mapping.identity import clip, printable
 from bridge.model import EPOCH, Record
 from bridge.observe.health import Health
 from bridge.observe.logs import Logs, redacted, set_up
-from bridge.service import cluster as cluster_of
+from bridge.parts import cluster as cluster_of
 
 dlq_app = typer.Typer(help="Look at dead letters, replay them, or discard them.", no_args_is_help=True)
 app.add_typer(dlq_app, name="dlq")

@@ -19,8 +19,8 @@ from bridge.errors import UsageError
 from bridge.ledger import open_ledger
 from bridge.ledger.anew import ledger_anew
 from bridge.observe.logs import set_up
+from bridge.parts import cluster, pipeline
 from bridge.rebuild import Rebuilding, Rebuilt
-from bridge.service import cluster, pipeline
 from bridge.settings import Settings
 from bridge.settings.sections import Ledger
 

@@ -21,7 +21,7 @@ from bridge.errors import JiraBadRequest, JiraError, JiraNotFound, UsageError
 from bridge.jira.client import JiraClient
 from bridge.jira.schemas import RemoteIssueLinkRequest
 from bridge.model import RemoteLink
-from bridge.service import jira as client_of
+from bridge.parts import jira as client_of
 from bridge.settings import Settings
 
 links_app = typer.Typer(help="Read and write an issue's remote links by hand.", no_args_is_help=True)

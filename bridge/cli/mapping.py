@@ -17,8 +17,8 @@ from bridge.kafka.dead_letters import Origin
 from bridge.kafka.envelope import decode
 from bridge.mapping.mapper import Mapped, Site
 from bridge.model import Event, Record, Webhook
+from bridge.parts import mapped_sites, mapper
 from bridge.pipeline import Pipeline, change
-from bridge.service import mapped_sites, mapper
 from bridge.sources.base import load_sources
 
 CLOUDEVENTS = "cloudevents"

@@ -27,10 +27,11 @@ from bridge.ledger import open_ledger, open_reader
 from bridge.mapping.identity import clip
 from bridge.model import microseconds
 from bridge.observe.logs import Logs, set_up
+from bridge.parts import jiras, policy, reconciliation
 from bridge.plan_file import PlanFile
 from bridge.ports import Ledger, Repair
 from bridge.reconcile import Rows
-from bridge.service import Role, Service, jiras, policy, reconciliation
+from bridge.service import Role, Service
 from bridge.settings import Settings
 from bridge.state.reconcile import Compared, Difference, Plan, Scope
 

@@ -52,6 +52,7 @@ _METADATA_SECONDS = 30.0  # until new partitions are noticed, or a topic that wa
 _COMMIT_SECONDS = 5.0
 _PROBE_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 30.0
 _LEAVE_SECONDS = 5.0
 _LIFE_SECONDS = 300.0
 _RESPONSE_BYTES = 16 * 1_048_576
@@ -105,7 +106,8 @@ class Consumer:
     session_timeout_ms: int = 10_000
     patience: float = 30.0
     _is_well: bool = field(default=False, init=False, repr=False)
-    _misses_ledger: bool = field(default=False, init=False, repr=False)
+    _ledger_failures: int = field(default=0, init=False, repr=False)
+    owes_merge: bool = field(default=False, init=False, repr=False)
     _leaving: set[asyncio.Task[None]] = field(default_factory=set, init=False, repr=False)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -127,20 +129,30 @@ class Consumer:
                 await asyncio.wait(self._leaving, timeout=_LEAVE_SECONDS)
 
     async def _has_ledger(self, stopping: asyncio.Task[Any]) -> bool:
-        """Whether the ledger answers; without it the group's other members may have the partitions."""
+        """Whether the ledger answers; without it the group's other members may have the partitions.
+
+        A ledger that can be read may still take nothing: its disk is full.
+        """
         try:
             await self.positions()
         except LedgerUnavailable as error:
             await self._pause(error, stopping)
             return False
-        if self._misses_ledger:
-            self._misses_ledger = False
-            self.observe("ledger_available")
+        if not self.owes_merge:
+            self.find_ledger()
         return True
+
+    def find_ledger(self) -> None:
+        """The ledger does what it failed to do before."""
+        self.owes_merge = False
+        if self._ledger_failures:
+            self._ledger_failures = 0
+            self.observe("ledger_available")
 
     async def _pause(self, error: Exception, stopping: asyncio.Task[Any]) -> None:
         self._tell(error)
-        await asyncio.wait({stopping}, timeout=_PAUSE_SECONDS)
+        seconds = min(_PAUSE_SECONDS * 2.0 ** min(self._ledger_failures, 10), _LONGEST_PAUSE_SECONDS)
+        await asyncio.wait({stopping}, timeout=seconds)
 
     async def _serve(self, member: _Member, stopping: asyncio.Task[Any]) -> None:
         """The life of one member, which ends with the first error of Kafka or the ledger that it meets."""
@@ -164,7 +176,7 @@ class Consumer:
         if isinstance(error, _Stalled):
             self._fail("consumer_stalled", str(error))
         elif isinstance(error, LedgerUnavailable):
-            self._misses_ledger = True
+            self._ledger_failures += 1
             self._fail("ledger_unavailable", str(error), client=CONDITION)
         elif isinstance(error, (*AWAY, KafkaUnavailable)):
             self._fail("kafka_unavailable", reason(error), client=CONDITION)
@@ -357,6 +369,10 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
             self._is_sought = False
             await asyncio.wait({self._stopping}, timeout=_PAUSE_SECONDS)
             return
+        except LedgerUnavailable:
+            self._of.owes_merge = True
+            raise
+        self._of.find_ledger()
         merged = {TopicPartition(after.topic, after.partition): after.offset for _, after in read}
         self._merged.update(merged)
         self._unknown -= merged.keys()

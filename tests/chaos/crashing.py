@@ -86,7 +86,7 @@ def arm(point: str, passings: int) -> None:
 
 def _ledgers() -> list[Any]:
     from bridge.ledger.postgresql import PostgresqlLedger  # noqa: PLC0415
-    from bridge.ledger.sqlite import SqliteTables  # noqa: PLC0415
+    from bridge.ledger.sqlite_tables import SqliteTables  # noqa: PLC0415
 
     return [SqliteTables, PostgresqlLedger]
 
@@ -94,7 +94,7 @@ def _ledgers() -> list[Any]:
 def _arm_within(what: str, burn: Callable[[], None]) -> None:
     """After all statements of that transaction, before it is committed."""
     from bridge.ledger.connections import Connections  # noqa: PLC0415
-    from bridge.ledger.sqlite import SqliteTables  # noqa: PLC0415
+    from bridge.ledger.sqlite_tables import SqliteTables  # noqa: PLC0415
 
     under_way: list[bool] = []
     for ledger in _ledgers():

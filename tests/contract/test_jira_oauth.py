@@ -18,8 +18,8 @@ from bridge.jira.client import JiraClient
 from bridge.jira.oauth import OAuth
 from bridge.jira.token_file import RefreshTokenFile
 from bridge.model import Link
-from bridge.service import jira as client_of
-from bridge.service import jiras as clients_of
+from bridge.parts import jira as client_of
+from bridge.parts import jiras as clients_of
 from bridge.settings import load
 from tests.brokers import eventually
 from tests.wire import Sleep

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from bridge.errors import KafkaUnavailable, PositionLost
+from bridge.errors import KafkaUnavailable, LedgerUnavailable, PositionLost
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.observe.health import Health
@@ -116,6 +116,20 @@ async def test_a_dead_letter_that_was_not_acknowledged_has_its_batch_read_again(
         await publish(real_place.cluster, real_place.topic, "a")
         await eventually(lambda: book.values == ["a"])
         assert worker.states().count("partitions_assigned") == 1
+
+
+async def test_a_ledger_that_takes_nothing_is_told_until_it_does(
+    real_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it may be read is not that it is back: each try is told, and the end of it once."""
+    monkeypatch.setattr("bridge.kafka.consumer._PAUSE_SECONDS", 0.05)
+    await publish(real_place.cluster, real_place.topic, "a")
+    book = Book(refusals=[LedgerUnavailable("the disk is full")] * 3)
+    async with working(real_place.cluster, real_place.topic, a_group(), book) as worker:
+        await eventually(lambda: book.values == ["a"])
+        await eventually(lambda: "ledger_available" in worker.states())
+    told = [state for state in worker.states() if state.startswith("ledger_")]
+    assert told == [*["ledger_unavailable"] * 3, "ledger_available"]
 
 
 async def test_a_stop_lets_the_batch_under_way_end(real_place: Place) -> None:

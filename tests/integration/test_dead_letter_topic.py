@@ -63,13 +63,18 @@ class Broker:
         return len(told)
 
 
+async def lasting_topic(cluster: Cluster, partitions: int) -> str:
+    """A new topic that keeps records of long ago."""
+    return await create_topic(cluster, partitions, retention_ms="-1")
+
+
 @pytest.fixture(params=["embedded", "real"])
 async def broker(request: pytest.FixtureRequest) -> Broker:
     """The embedded broker, and a real Kafka."""
     if request.param == "embedded":
         return Broker(request.getfixturevalue("embedded_broker"), "events", "dead")
     cluster = request.getfixturevalue("real_kafka")
-    return Broker(cluster, await create_topic(cluster, 3), await create_topic(cluster, 3))
+    return Broker(cluster, await lasting_topic(cluster, 3), await lasting_topic(cluster, 3))
 
 
 def rejected(broker: Broker, number: int) -> Record:
@@ -175,7 +180,7 @@ async def test_a_whole_topic_is_read(broker: Broker) -> None:
 
 async def test_offsets_without_a_record_do_not_hold_up_the_end(real_kafka: Cluster) -> None:
     """A topic whose last offsets are a transaction's marks is read to its end."""
-    topic = await create_topic(real_kafka, 1)
+    topic = await lasting_topic(real_kafka, 1)
     producer = AIOKafkaProducer(**real_kafka.arguments(), transactional_id=topic)
     async with producer:
         for value in (b"a", b"b"):
@@ -187,7 +192,7 @@ async def test_offsets_without_a_record_do_not_hold_up_the_end(real_kafka: Clust
 
 async def test_an_empty_topic_has_no_letters(real_kafka: Cluster) -> None:
     """There is nothing to wait for."""
-    topic = await create_topic(real_kafka, 2)
+    topic = await lasting_topic(real_kafka, 2)
     assert await find(real_kafka, topic, Query(places=frozenset([Place(0, 0)])), 0, ()) == []
 
 
@@ -201,7 +206,7 @@ async def test_a_broker_that_falls_silent_is_given_up(
     kafka_process: KafkaProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two batches the broker stops to answer: that is an error, and not the topic's end."""
-    topic = await create_topic(kafka_process.cluster, 1)
+    topic = await lasting_topic(kafka_process.cluster, 1)
     broker = Broker(kafka_process.cluster, topic, topic)
     async with broker.producer() as publish:
         for _ in range(5):

@@ -156,7 +156,7 @@ class Office:
 @pytest.fixture
 async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Office]:
     """Two sites without a worker, where those that wait for the dead need not wait long."""
-    monkeypatch.setattr("bridge.ledger.sqlite.ARRIVAL", 0.2)
+    monkeypatch.setattr("bridge.ledger.sqlite_tables.ARRIVAL", 0.2)
     monkeypatch.setattr("bridge.leaseholder._AGAIN_SECONDS", 0.05)
     monkeypatch.setattr("bridge.state.circuit.REFUSED_WAIT", 0.05)
     ledger = SqliteLedger(tmp_path / "ledger.sqlite")

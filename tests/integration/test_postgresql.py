@@ -23,7 +23,7 @@ from bridge.ledger import connections, postgresql
 from bridge.ledger.connections import REVISION
 from bridge.ledger.migrate import migrate, plan, scripts
 from bridge.ledger.postgresql import PostgresqlLedger
-from bridge.ledger.sqlite import SqliteTables
+from bridge.ledger.sqlite_tables import SqliteTables
 from bridge.model import Action, CallKind, Found, Known, Outcome, Phase, RemoteLink, Row, Written
 from bridge.ports import Item, Settled
 from tests import ledgers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -19,8 +20,10 @@ from bridge.jira.auth import Basic
 from bridge.jira.client import JiraClient
 from bridge.kafka.cluster import Cluster
 from bridge.ledger import open_ledger
-from bridge.simulator.jira_model import JiraModel
+from bridge.model import Phase
+from bridge.simulator.jira_model import JiraModel, Permission
 from bridge.simulator.jira_server import JiraServer
+from tests.brokers import eventually
 from tests.desks import OURS, SITE, Desk, link
 from tests.ledgers import Shown, postgresql
 
@@ -119,6 +122,17 @@ async def test_without_a_worker_it_writes_what_it_marks(office: Office) -> None:
     assert (summary["found"], summary["links"], summary["marked"]) == ({SITE: {}}, 4, 0)
 
 
+async def test_a_repair_that_jira_refuses_ends_too(office: Office) -> None:
+    """Without a worker the command itself puts the letter on the dead-letter topic, and goes on."""
+    await office.differ(3)
+    office.jira.model.denied["PROJ"] = {Permission.LINK}
+    done = await office.run()
+    assert done.returncode == 0, done.stderr
+    async with office.desk() as desk:
+        refused = [row.reason for row in await desk.ledger.rows() if row.phase is Phase.REJECTED]
+    assert refused == ["jira_forbidden"] * 2
+
+
 async def test_a_plan_that_takes_too_much_away_needs_force(office: Office) -> None:
     """The refusal says how much it was, what to look at and what applies it; nothing is marked."""
     await office.differ(2)
@@ -153,6 +167,31 @@ async def test_a_plan_that_is_kept_is_applied_without_a_new_comparison(
     assert _lists(office) == listed
     other = await office.run("--plan", plan, "--project", "PROJ")
     assert other.returncode == 2
+
+
+async def test_interrupted_it_goes_on_from_its_plan(office: Office, tmp_path: Path) -> None:
+    """Ctrl-C ends it; run again with the same file no issue that stands there is listed again."""
+    await office.differ(6)
+    plan = tmp_path / "plan.jsonl"
+    env = {**os.environ, "BRIDGE_RECONCILE__PER_SECOND": "1"}
+    whole = [*COMMAND, "--config", str(office.config), "--dry-run", "--plan", str(plan)]
+    process = await asyncio.create_subprocess_exec(*whole, env=env, stderr=asyncio.subprocess.DEVNULL)
+    await eventually(lambda: _compared(plan) >= 2)
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 130
+    before = _compared(plan)
+    listed = _lists(office)
+    assert before < 6
+    done = await office.run("--plan", str(plan))
+    assert done.returncode == 0, done.stderr
+    assert "6 issues compared" in done.stdout
+    assert _lists(office) - listed == 6 - before
+    assert office.links == {OURS.format(n) for n in range(1, 7)}
+
+
+def _compared(plan: Path) -> int:
+    """How many issues stand in the file."""
+    return plan.read_text("utf-8").count('{"compared"') if plan.exists() else 0
 
 
 def _numbers(summary: dict[str, Any]) -> tuple[int, int, int]:

@@ -29,7 +29,7 @@ from bridge.errors import (
     JiraUnreachable,
     Scope,
 )
-from bridge.ledger.sqlite import SqliteTables
+from bridge.ledger.sqlite_tables import SqliteTables
 from bridge.model import Link, Subject
 from bridge.state.schedule import Schedule
 from tests.properties.world import ISSUES, Happened, World, link

@@ -12,8 +12,8 @@ from random import Random
 import pytest
 
 from bridge.model import Action, Call, Change, Known, Link, Row, Subject, Version, Written
+from bridge.parts import allowance
 from bridge.ports import Answer
-from bridge.service import allowance
 from bridge.settings import Site
 from bridge.state.decide import call_for
 from bridge.state.merge import SubjectRows, merge

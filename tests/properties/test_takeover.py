@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-import bridge.ledger.sqlite
-from bridge.ledger.sqlite import SqliteTables
+import bridge.ledger.sqlite_tables
+from bridge.ledger.sqlite_tables import SqliteTables
 from tests.properties.world import Happened, World
 
 FIRST, SECOND = 0, 1
@@ -79,11 +79,11 @@ def _without_doubt(patch: pytest.MonkeyPatch) -> None:
 
 
 def _without_waiting(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(bridge.ledger.sqlite, "ARRIVAL", 0.0)
+    patch.setattr(bridge.ledger.sqlite_tables, "ARRIVAL", 0.0)
 
 
 def _without_fence(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(SqliteTables, "_standing", lambda _self, held: held)
+    patch.setattr(SqliteTables, "_compare", lambda *_: None)
 
 
 CASES = [

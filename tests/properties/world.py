@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bridge.errors import JiraError, LeaseLost, PositionMoved
-from bridge.ledger.sqlite import SqliteTables
+from bridge.ledger.sqlite_tables import SqliteTables
 from bridge.model import Action, Call, Change, Known, Link, LinkKey, Outcome, Position, Subject, Version
 from bridge.ports import Answer, Item, Lease, Repair, Settled, Turn
 from bridge.state.circuit import State

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bridge.kafka.cluster import Cluster
-from bridge.service import Role, Service, allowance, cluster
+from bridge.parts import allowance, cluster
+from bridge.service import Role, Service
 from bridge.settings import Settings, Site
 from bridge.state.pace import Allowance, Window, per_second
 

@@ -10,7 +10,8 @@ import pytest
 
 from bridge.errors import LedgerBusy, LedgerCorrupt, LedgerFormat, LedgerUnavailable, UsageError
 from bridge.ledger import open_reader
-from bridge.ledger.sqlite import _SELECT_UNCLAIMED, _UNCLAIMED, FORMAT, SqliteLedger, SqliteTables
+from bridge.ledger.sqlite import SqliteLedger
+from bridge.ledger.sqlite_tables import _SELECT_UNCLAIMED, _UNCLAIMED, FORMAT, SqliteTables
 from bridge.model import Outcome
 from tests.ledgers import NOW, item, read
 
