@@ -18,6 +18,15 @@ from tests.chaos.wishes import Content, Place, Record, Wish, content, name_of, w
 _REPLAYED = "bridge-dead-version"
 """A refused link's letter has it, and its replay, which asks for nothing that was not asked before."""
 
+WORDS = ("lost", "doubled", "regressed", "phantom", "needless", "committed_past")
+PROMISE = {
+    "every link reaches the state its newest event asks for": {"lost", "doubled", "regressed", "phantom"},
+    "no event is dropped without a record of why": {"lost", "committed_past"},
+    "an unchanged link is never written": {"needless"},
+}
+"""What is promised, with the words that tell of its breach."""
+AFTER = "after any crash, rebalance, outage, duplicate or disorder"
+
 Pair = tuple[str, str]
 """An issue's key, as it is at the end, and a globalId."""
 
@@ -59,8 +68,7 @@ class Verdict:
     @property
     def faults(self) -> dict[str, list[str]]:
         """Each word that applies, with its sentences."""
-        words = ("lost", "doubled", "regressed", "phantom", "needless", "committed_past")
-        return {word: found for word in words if (found := getattr(self, word))}
+        return {word: found for word in WORDS if (found := getattr(self, word))}
 
 
 def judge(evidence: Evidence) -> Verdict:

@@ -220,7 +220,7 @@ FAULTS = [
     _fault("broker silent", "SIGSTOP; on again after 30 s", partial(silence, seconds=30), 1),
     _fault("one of three brokers killed", "SIGKILL of each in turn, and started", kill_each, 3, brokers=3),
     _fault(
-        "rebalance storm", "a member joins and leaves every half second", partial(storm, seconds=60), 20, 0
+        "rebalance storm", "a member joins and leaves every half second", partial(storm, seconds=300), 200, 0
     ),
     Fault(
         "dead-letter topic refusing",

@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.brokers import KAFKA_VERSION, ROOT
+from tests.chaos.checker import AFTER, PROMISE
 from tests.chaos.faults import Result
 
 PAGE = ROOT / "docs" / "faults.md"
 _HEAD = f"""\
 # Faults
+
+The promise is: *{AFTER},
+{"; ".join(PROMISE)}.*
 
 What the bridge was put through, and what came of it. `make chaos` writes this page: real Kafka
 {KAFKA_VERSION}, a real PostgreSQL, a simulated Jira in a process of its own, workers as processes, and

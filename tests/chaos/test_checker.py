@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.checker import Evidence, judge
+from tests.brokers import ROOT
+from tests.chaos.checker import AFTER, PROMISE, WORDS, Evidence, Verdict, judge
 from tests.chaos.load import Load, pull_request, webhook
+from tests.chaos.run import ALL
 from tests.chaos.wishes import Place, Record, wish_of
 
 TOPIC = "events"
@@ -200,3 +202,21 @@ def test_the_load_is_the_same_for_the_same_seed() -> None:
     records = [Record(Place(TOPIC, 0, n), n, dict(each.headers), each.value) for n, each in enumerate(first)]
     assert all(map(wish_of, records))
     assert len({each.value for each in first}) < len(first)
+
+
+def test_the_promise_is_word_for_word_what_is_checked() -> None:
+    """README, and the page of faults, promise what the checker's words tell of, and after what."""
+    promise = f"*{AFTER}, {'; '.join(PROMISE)}.*"
+    for page in ("README.md", "docs/faults.md"):
+        assert promise in " ".join((ROOT / page).read_text("utf-8").split()), page
+    assert set[str]().union(*PROMISE.values()) == set(WORDS) == set(Verdict.__slots__) - {"figures"}
+    rows = " ".join(f"{fault.name} {fault.how}" for fault in ALL)
+    for occasion in (
+        "crash",
+        "rebalance",
+        "down for a minute",
+        "away for a minute",
+        "duplicates",
+        "disorder",
+    ):
+        assert occasion in rows

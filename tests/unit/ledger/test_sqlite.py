@@ -105,6 +105,18 @@ async def test_a_locked_file_is_a_pause(tmp_path: Path) -> None:
     await ledger.close()
 
 
+async def test_a_file_that_may_only_be_read_is_a_pause(tmp_path: Path) -> None:
+    """What is not written is not lost: the same is merged once the file may be written again."""
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
+    ledger._tables._db.execute("PRAGMA query_only = ON")
+    with pytest.raises(LedgerUnavailable, match="readonly"):
+        await ledger.merge([item(1, "PROJ-1")], "one", read(0, 1), NOW, {})
+    ledger._tables._db.execute("PRAGMA query_only = OFF")
+    merged = await ledger.merge([item(1, "PROJ-1")], "one", read(0, 1), NOW, {})
+    assert merged.outcomes == (Outcome.MERGED,)
+    await ledger.close()
+
+
 async def test_a_full_disk_is_a_pause(tmp_path: Path) -> None:
     """A transaction that finds no room leaves nothing behind; once there is room the same is done."""
     ledger = SqliteLedger(tmp_path / "ledger.sqlite")
