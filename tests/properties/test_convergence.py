@@ -329,16 +329,6 @@ def _without_id_memory(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(bridge.state.merge, "_seen", lambda *_: frozenset())
 
 
-def _without_one_adopter_at_a_time(patch: pytest.MonkeyPatch) -> None:
-    waits_for = Schedule._waits_for
-
-    def hasty(*args: Any) -> Any:
-        first = waits_for(*args)
-        return first if isinstance(first, Subject) else None
-
-    patch.setattr(Schedule, "_waits_for", hasty)
-
-
 def _without_looking_after_a_rebuild(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(World, "rebuild", World.lose_all)
 
@@ -347,7 +337,6 @@ def _without_looking_after_a_rebuild(patch: pytest.MonkeyPatch) -> None:
     "take_out",
     [
         _without_looking_after_a_rebuild,
-        _without_one_adopter_at_a_time,
         _without_tombstones,
         _without_set_version,
         _without_stale_check,
@@ -363,3 +352,26 @@ def test_each_safeguard_is_needed(
     take_out(monkeypatch)
     with pytest.raises(AssertionError):
         converge(500, derandomize=True, phases=(Phase.generate,), report_multiple_bugs=False)
+
+
+def test_two_links_of_one_url_take_over_one_link_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one made by hand becomes one's, the other is created; without turns both would take it."""
+
+    def changes() -> list[tuple[str, str | None]]:
+        world = World(adopts=True)
+        world.jira.add_by_hand("PROJ-1", link("by hand"))
+        for number, subject in enumerate(SUBJECTS[:2]):
+            world.log.append(Happened(f"e{number}", subject, 1, ("PROJ-1",), "A", False))
+        world.settle()
+        assert world.standing() == world.expected()
+        return [(entry.action, entry.global_id) for entry in world.jira.model.history][1:]
+
+    assert changes() == [("updated", SUBJECTS[0]), ("created", SUBJECTS[1])]
+    waits_for = Schedule._waits_for
+
+    def hasty(*args: Any) -> Any:
+        first = waits_for(*args)
+        return first if isinstance(first, Subject) else None
+
+    monkeypatch.setattr(Schedule, "_waits_for", hasty)
+    assert [action for action, _ in changes()] == ["updated", "updated", "created"]
