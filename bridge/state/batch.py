@@ -30,6 +30,7 @@ from bridge.model import (
 )
 from bridge.ports import Answer, Item, Repair, Settled
 from bridge.state.decide import WRITES, call_for, phase_of
+from bridge.state.leases import ARRIVAL
 from bridge.state.merge import SubjectRows, join, merge
 from bridge.state.settle import settle
 
@@ -84,10 +85,11 @@ class Batch:
         return calls
 
     def doubt(self, keys: Iterable[LinkKey]) -> None:
-        """Of these links no answer tells what Jira holds; only a look-up that follows does."""
+        """Of these links no answer tells what Jira holds; a look-up does, once all requests have arrived."""
         for key in keys:
             if row := self.row(key):
-                self._put(_due(replace(row, known=Known.TANGLED)))
+                due = _due(replace(row, known=Known.TANGLED))
+                self._put(replace(due, not_before=max(row.not_before, self.now + ARRIVAL)))
                 self.entries.append(
                     Entry(self.now, row.wanted.event, Outcome.DEFERRED, LeaseLost.code, row.key)
                 )

@@ -374,6 +374,16 @@ async def test_a_row_that_another_changes_is_claimed_again(ledger: Shown) -> Non
 # --- doubts and repairs --------------------------------------------------------------------
 
 
+async def test_a_doubt_is_looked_into_once_the_request_has_arrived(ledger: Shown) -> None:
+    """Who took the site over waits for a request that its former holder gave up only now."""
+    await merge(ledger, item(1, "PROJ-1"))
+    held = (await lease(ledger))["main"]
+    await start(ledger, held, KEY)
+    await ledger.doubt([KEY], NOW + 20)
+    (row,) = await ledger.rows()
+    assert row.not_before == NOW + 20 + ARRIVAL
+
+
 async def test_a_doubt_has_the_link_looked_up(ledger: Shown) -> None:
     """A link that was written after the lease was lost is tangled, and left for the holder."""
     held = (await lease(ledger))["main"]
