@@ -15,11 +15,9 @@ from dataclasses import dataclass, field
 from bridge.errors import LeaseLost, LedgerUnavailable
 from bridge.model import LinkKey
 from bridge.ports import Lease, Ledger, Merged, Observe
+from bridge.state.leases import BEATS, LEASE_SECONDS
 from bridge.writer import Writer
 
-LEASE_SECONDS = 15.0
-"""How long a site may be without a writer when its worker is gone."""
-_BEATS = 3
 _AGAIN_SECONDS = 1.0
 
 
@@ -66,6 +64,11 @@ class Leaseholder:
     def held(self) -> dict[str, int]:
         """The fences of the sites whose writers take more rows."""
         return {site: one.lease.fence for site, one in self._tenures.items() if one.writer.takes_rows}
+
+    @property
+    def written(self) -> list[str]:
+        """The sites that this worker writes."""
+        return sorted(self._tenures)
 
     def offer(self, merged: Merged) -> None:
         """Hand the rows that a merge left wanting a call to their writers."""
@@ -117,10 +120,11 @@ class Leaseholder:
         for site, tenure in self._tenures.items():
             if held.pop(site, None) != tenure.lease:
                 tenure.writer.abort(LeaseLost(f"{site} is written by another worker."))
-            elif site in surplus:
+                continue
+            tenure.last_until(until)
+            if site in surplus:
                 tenure.stop.set()
             else:
-                tenure.last_until(until)
                 tenure.writer.hear()
         for lease in held.values():
             if lease.fence != kept.get(lease.site):  # else its writer ended just now, and it is spent
@@ -140,7 +144,7 @@ class Leaseholder:
             self.observe("lease_released", site=site)
         except LeaseLost as error:
             self._doubts.update(writer.in_doubt)
-            self.observe("lease_lost", site=site, doubts=len(writer.in_doubt), detail=str(error))
+            self.observe("lease_lost", site=site, doubts=len(writer.in_doubt), error=str(error))
         except LedgerUnavailable as error:
             self._doubts.update(writer.in_doubt)
             self._tell_away(error)
@@ -186,7 +190,7 @@ class Leaseholder:
                 await stop.wait()
         if not self._is_away:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self.seconds / _BEATS - _AGAIN_SECONDS):
+                async with asyncio.timeout(self.seconds / BEATS - _AGAIN_SECONDS):
                     await self._wake.wait()
         self._wake.clear()
 

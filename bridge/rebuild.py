@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
+from bridge.errors import LedgerBusy, PositionMoved
 from bridge.kafka.cluster import Cluster
-from bridge.kafka.reader import Bounds, read_topic
+from bridge.kafka.reader import Bounds, read_topic, topic_bounds
 from bridge.model import Known, Outcome, Position, Record
 from bridge.ports import Item, Judge, Ledger
 
@@ -50,23 +50,36 @@ class Rebuilding:
     _came_to: Rebuilt = field(init=False, default_factory=Rebuilt)
     _bounds: dict[tuple[str, int], Bounds] = field(init=False, default_factory=dict)
     _merged: dict[tuple[str, int], int] = field(init=False, default_factory=dict)
+    _read: set[tuple[str, int]] = field(init=False, default_factory=set)
 
     async def run(self, topics: Sequence[str]) -> Rebuilt:
         """Rebuild.
 
-        Raises KafkaUnavailable, TopicUnfit, PositionMoved, LedgerUnavailable and LedgerCorrupt.
+        Raises KafkaUnavailable, TopicUnfit, LedgerBusy when a worker merges too, LedgerUnavailable and
+        LedgerCorrupt.
         """
         for topic in topics:
-            await read_topic(self.cluster, topic, self._take, partial(self._begin, topic))
-        if any(each.first > 0 and place not in self._merged for place, each in self._bounds.items()):
+            found = await topic_bounds(self.cluster, topic)
+            self._bounds |= {(topic, partition): each for partition, each in found.items()}
+        self._came_to.total = sum(each.end - each.first for each in self._bounds.values())
+        try:
+            await self._rebuild(topics)
+        except PositionMoved as error:
+            raise LedgerBusy(
+                "A worker was started meanwhile and merges too; what it has merged is not lost, but may be "
+                "written where it stands already. Stop the workers, and rebuild again."
+            ) from error
+        return self._came_to
+
+    async def _rebuild(self, topics: Sequence[str]) -> None:
+        # All begin before any is read: a worker that is started too early would begin elsewhere.
+        await self._store([], {place: (0, bounds.first) for place, bounds in self._bounds.items()})
+        for topic in topics:
+            await read_topic(self.cluster, topic, self._take)
+        if any(each.first > 0 and place not in self._read for place, each in self._bounds.items()):
             self._came_to.since = int(self.clock() * 1000)  # of a partition nothing is left
         # A partition may end in what is no record: an aborted transaction's, or a mark's.
         await self._merge([], {place: bounds.end for place, bounds in self._bounds.items()})
-        return self._came_to
-
-    def _begin(self, topic: str, bounds: Mapping[int, Bounds]) -> None:
-        self._bounds |= {(topic, partition): each for partition, each in bounds.items()}
-        self._came_to.total += sum(each.end - each.first for each in bounds.values())
 
     async def _take(self, records: list[Record]) -> None:
         self._see(records)
@@ -79,21 +92,23 @@ class Rebuilding:
         self._came_to.records += len(records)
         for record in records:
             place = record.topic, record.partition
-            is_first = place not in self._merged and place in self._bounds
+            is_first = place not in self._read and place in self._bounds
             if is_first and self._bounds[place].first > 0:
                 self._came_to.since = max(self._came_to.since or 0, record.timestamp)
-            self._merged.setdefault(place, 0)
+            self._read.add(place)
 
     async def _merge(self, items: Sequence[Item], to: Mapping[tuple[str, int], int]) -> None:
-        read = [
-            (Position(*place, self._merged.get(place, 0)), Position(*place, offset))
-            for place, offset in to.items()
-            if offset > self._merged.get(place, 0)
-        ]
+        merged = {place: self._merged.get(place, 0) for place in to}
+        moves = {place: (merged[place], offset) for place, offset in to.items() if offset > merged[place]}
+        await self._store(items, moves)
+
+    async def _store(self, items: Sequence[Item], moves: Mapping[tuple[str, int], tuple[int, int]]) -> None:
+        """Merge the items, and move the positions from the one offset to the other."""
+        read = [(Position(*place, begin), Position(*place, end)) for place, (begin, end) in moves.items()]
         if self.ledger:
             merged = await self.ledger.merge(items, self.group, read, self.clock(), {})
             self._came_to.outcomes.update(merged.outcomes)
-        self._merged.update({(after.topic, after.partition): after.offset for _, after in read})
+        self._merged.update({place: end for place, (_, end) in moves.items()})
 
 
 def _looked_up(item: Item) -> Item:

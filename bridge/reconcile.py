@@ -116,13 +116,13 @@ class Rounds:
     """Reconciles by the clock the sites that this worker writes.
 
     A round begins at each multiple of `every` seconds since the epoch, so that a restart puts none
-    off for long. `held` are the sites; `percent` is the share of a site's links that a round may
+    off for long. `written` are the sites; `percent` is the share of a site's links that a round may
     take away.
     """
 
     reconciliation: Reconciliation
     ledger: Ledger
-    held: Callable[[], Iterable[str]]
+    written: Callable[[], Iterable[str]]
     policy: Policy
     percent: float
     every: float
@@ -145,7 +145,7 @@ class Rounds:
         clock, observe = self.reconciliation.clock, self.reconciliation.observe
         while True:
             await asyncio.sleep(self.every - clock() % self.every)
-            for site in sorted(self.held()):
+            for site in sorted(self.written()):
                 try:
                     await self.reconcile(site)
                 except LedgerUnavailable as error:

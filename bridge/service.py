@@ -193,8 +193,9 @@ class Service:
         return job
 
     def _writers(self, ledger: Ledger, sites: Mapping[str, JiraClient], bury: Bury) -> Leaseholder | Shadow:
+        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         if self.settings.worker.shadow:
-            return Shadow(ledger, list(sites), self._tell)
+            return Shadow(ledger, name, list(sites), self._tell, clock)
 
         def writer(lease: Lease) -> Writer:
             return Writer(
@@ -211,7 +212,6 @@ class Service:
                 drain_seconds=0.8 * self.settings.worker.drain_seconds,
             )
 
-        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         return Leaseholder(ledger, name, list(sites), writer, self._tell, clock)
 
     def _rounds(
@@ -222,7 +222,7 @@ class Service:
             return []
         compares = reconciliation(self.settings, sites, self._tell, writers.hear)
         every, percent = reconcile.every_hours * _HOUR, reconcile.max_deletes_percent
-        return [Rounds(compares, ledger, lambda: writers.held, policy(self.settings), percent, every).run]
+        return [Rounds(compares, ledger, lambda: writers.written, policy(self.settings), percent, every).run]
 
     async def write_during(
         self,

@@ -6,7 +6,7 @@ What it leaves undone stays wanted, so that a writer on the same ledger goes on 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from bridge.errors import LedgerUnavailable
 from bridge.model import Row
 from bridge.ports import Ledger, Merged, Observe
 from bridge.state.decide import call_for
+from bridge.state.leases import BEATS, LEASE_SECONDS
 
 _ISSUES = 100
 """So many issues' rows it has in mind at a time."""
@@ -25,8 +26,10 @@ class Shadow:
     """Tells of each row that wants a call, when it comes to want it."""
 
     ledger: Ledger
+    worker: str
     sites: Sequence[str]
     observe: Observe
+    clock: Callable[[], float]
 
     @property
     def held(self) -> dict[str, int]:
@@ -54,11 +57,19 @@ class Shadow:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tell of what waits already, and then of what comes, until `stop`."""
-        for site in self.sites:
-            after: str | None = ""
-            while after is not None and not stop.is_set():
-                after = await self._look(site, after, stop)
-        await stop.wait()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._live(stop))
+            for site in self.sites:
+                after: str | None = ""
+                while after is not None and not stop.is_set():
+                    after = await self._look(site, after, stop)
+
+    async def _live(self, stop: asyncio.Event) -> None:
+        """Give signs of life without taking a lease: nobody is to empty the ledger meanwhile."""
+        while not stop.is_set():
+            with suppress(LedgerUnavailable):  # who merges or looks tells of it
+                await self.ledger.hold(self.worker, (), {}, LEASE_SECONDS, self.clock())
+            await _pause(stop, LEASE_SECONDS / BEATS)
 
     async def _look(self, site: str, after: str, stop: asyncio.Event) -> str | None:
         """Tell of some issues' rows; the last of these issues, None when there are no more."""
@@ -66,9 +77,14 @@ class Shadow:
             rows = await self.ledger.page(site, after, _ISSUES)
         except LedgerUnavailable as error:
             self.observe("ledger_unavailable", client="shadow", error=str(error))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_AGAIN_SECONDS):
-                    await stop.wait()
+            await _pause(stop, _AGAIN_SECONDS)
             return after
         self._tell(rows)
         return rows[-1].key.issue if rows else None
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until the stop."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()

@@ -117,7 +117,7 @@ async def _rebuild(settings: Settings, *, dry_run: bool) -> Rebuilt:
     def told(so_far: Rebuilt) -> None:
         bar.update(task, total=so_far.total, completed=so_far.records)
 
-    new = nullcontext() if dry_run else ledger_anew(url, settings.ledger.secret, datetime.now(UTC))
+    new = nullcontext() if dry_run else ledger_anew(url, settings.ledger.secret)
     with bar:
         async with new as ledger:
             rebuilding = Rebuilding(

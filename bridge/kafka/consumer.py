@@ -108,6 +108,7 @@ class Consumer:
     _is_well: bool = field(default=False, init=False, repr=False)
     _ledger_failures: int = field(default=0, init=False, repr=False)
     owes_merge: bool = field(default=False, init=False, repr=False)
+    begun: dict[TopicPartition, int] = field(default_factory=dict, init=False, repr=False)
     _leaving: set[asyncio.Task[None]] = field(default_factory=set, init=False, repr=False)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -317,6 +318,8 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka's is 
         """Where to go on from; what an operator should know of it is told. Raises PositionLost."""
         place, topic = f"{partition.topic}/{partition.partition}", partition.topic
         offset = standing.offset(self._of.start)
+        if standing.stored is None:  # where it was begun, though nothing could be stored of that yet
+            offset = max(standing.first, self._of.begun.setdefault(partition, offset))
         if standing.is_lost:
             self._of.observe("position_lost", topic=topic, place=place, **asdict(standing))
             if self._of.on_lost_position == "stop":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -29,17 +30,29 @@ class Bounds(NamedTuple):
     end: int
 
 
-async def read_topic(
-    cluster: Cluster,
-    topic: str,
-    take: Callable[[list[Record]], Awaitable[None]],
-    begin: Callable[[Mapping[int, Bounds]], None] = lambda _bounds: None,
-) -> None:
+async def topic_bounds(cluster: Cluster, topic: str) -> dict[int, Bounds]:
+    """The topic's partitions and their bounds. Raises TopicUnfit and KafkaUnavailable."""
+    async with _reading(cluster, topic) as (_, bounds):
+        return {partition.partition: each for partition, each in bounds.items()}
+
+
+async def read_topic(cluster: Cluster, topic: str, take: Callable[[list[Record]], Awaitable[None]]) -> None:
     """Hand all that stands in the topic now to `take`, batch by batch, each partition in its order.
 
-    `begin` is told before of the partitions and their bounds. Raises TopicUnfit when the topic is
-    missing or may not be read, KafkaUnavailable when no broker answers, and what `take` raises.
+    Raises TopicUnfit when the topic is missing or may not be read, KafkaUnavailable when no broker
+    answers, and what `take` raises.
     """
+    async with _reading(cluster, topic) as (client, bounds):
+        ends = {partition: each.end for partition, each in bounds.items()}
+        while records := await _patiently(_next(client, ends)):
+            await take(records)
+
+
+@asynccontextmanager
+async def _reading(
+    cluster: Cluster, topic: str
+) -> AsyncIterator[tuple[AIOKafkaConsumer, dict[TopicPartition, Bounds]]]:
+    """A client of the topic's partitions, with their bounds. Raises TopicUnfit and KafkaUnavailable."""
     client = AIOKafkaConsumer(
         **cluster.arguments(),
         enable_auto_commit=False,
@@ -47,11 +60,7 @@ async def read_topic(
         isolation_level="read_committed",  # as the consumer
     )
     try:
-        bounds = await _patiently(_start(client, topic))
-        begin({partition.partition: each for partition, each in bounds.items()})
-        ends = {partition: each.end for partition, each in bounds.items()}
-        while records := await _patiently(_next(client, ends)):
-            await take(records)
+        yield client, await _patiently(_start(client, topic))
     except _UNFIT as error:
         raise TopicUnfit(f"{topic} cannot be read: {reason(error)}") from error
     except (KafkaError, OSError) as error:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bridge.ledger import open_ledger
-from bridge.ledger.sqlite import SqliteLedger, locked
+from bridge.ledger.sqlite import ASIDE, SqliteLedger, locked, put_in_place, rebuilt
 from bridge.ports import Ledger
-
-_ASIDE = ("-wal", "-shm")
 
 
 @asynccontextmanager
-async def ledger_anew(url: str, password: str | None, now: datetime) -> AsyncIterator[Ledger]:
+async def ledger_anew(url: str, password: str | None) -> AsyncIterator[Ledger]:
     """An empty ledger, which is the one at `url` when the block ends without an error.
 
     Of SQLite the file that was there is kept beside it, as PATH.before-rebuild-TIME. In PostgreSQL the
@@ -24,7 +20,7 @@ async def ledger_anew(url: str, password: str | None, now: datetime) -> AsyncIte
     LedgerBusy while a worker has the ledger, and what `open_ledger` does.
     """
     if url.startswith("sqlite:"):
-        async with _file_anew(Path(url.removeprefix("sqlite:///")), now) as ledger:
+        async with _file_anew(Path(url.removeprefix("sqlite:///"))) as ledger:
             yield ledger
         return
     from bridge.ledger.postgresql import PostgresqlLedger  # noqa: PLC0415 - its driver may not be installed
@@ -39,7 +35,7 @@ async def ledger_anew(url: str, password: str | None, now: datetime) -> AsyncIte
 
 
 @asynccontextmanager
-async def _file_anew(path: Path, now: datetime) -> AsyncIterator[Ledger]:
+async def _file_anew(path: Path) -> AsyncIterator[Ledger]:
     new = path.with_name(f"{path.name}.rebuilding")
     with locked(path):
         _drop(new)
@@ -48,33 +44,16 @@ async def _file_anew(path: Path, now: datetime) -> AsyncIterator[Ledger]:
             yield ledger
         finally:
             await ledger.close()
-        _put_in_place(new, path, now)
+        _finish(new, path)
+
+
+def _finish(new: Path, path: Path) -> None:
+    Path(f"{new}-lock").unlink()
+    new.replace(rebuilt(path))
+    put_in_place(path)
 
 
 def _drop(new: Path) -> None:
     """Drop what a rebuild that was not finished left."""
-    for suffix in ("", *_ASIDE):
+    for suffix in ("", *ASIDE):
         Path(f"{new}{suffix}").unlink(missing_ok=True)
-
-
-def _put_in_place(new: Path, path: Path, now: datetime) -> None:
-    """Let the new file be the ledger; the file that was is there until then, and after under another name."""
-    if path.exists():
-        _keep(path, path.with_name(f"{path.name}.before-rebuild-{now:%Y%m%dT%H%M%SZ}"))
-    new.replace(path)
-    Path(f"{new}-lock").unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _keep(path: Path, kept: Path) -> None:
-    try:
-        os.link(path, kept)
-    except OSError:  # no hard links here
-        path.rename(kept)
-    for suffix in _ASIDE:  # a new file must not meet them
-        with suppress(FileNotFoundError):
-            Path(f"{path}{suffix}").rename(f"{kept}{suffix}")

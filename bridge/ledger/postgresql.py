@@ -83,10 +83,10 @@ class PostgresqlLedger:
         """See `bridge.ports.Ledger`."""
 
         async def hold(db: Connection) -> Share:
-            clock = await _live(db, worker, seconds)
+            clock = await _live(db, worker, sites, seconds)
             standing = await _leases(db, sites)
-            workers = await db.fetchval(sql.COUNT_WORKERS)
-            mine = share(worker, sites, kept, standing, workers, seconds, clock)
+            servers = dict(await db.fetch(sql.SERVERS))
+            mine = share(worker, sites, kept, standing, servers, seconds, clock)
             renewed = {site: fence for site, fence in mine.fences.items() if site not in mine.taken}
             await _store_leases(db, worker, renewed, clock + seconds)
             is_done = await _take_over(db, worker, mine, clock + seconds, now + ARRIVAL)
@@ -276,12 +276,12 @@ async def _compare(db: Connection, lease: Lease) -> None:
         raise LeaseLost(f"{lease.site} is written by another worker. {LeaseLost.advice}")
 
 
-async def _live(db: Connection, worker: str, seconds: float) -> float:
+async def _live(db: Connection, worker: str, sites: Sequence[str], seconds: float) -> float:
     """Give a sign of life; the database's clock. Others who do so wait until the transaction is over."""
     await db.execute(sql.ONE_AT_A_TIME)
     clock = float(await db.fetchval(sql.CLOCK))
     await db.execute(sql.FORGET_WORKERS, clock)
-    await db.execute(sql.SIGN_OF_LIFE, worker, clock + seconds)
+    await db.execute(sql.SIGN_OF_LIFE, worker, clock + seconds, list(sites))
     return clock
 
 

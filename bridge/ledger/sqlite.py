@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,9 @@ from bridge.errors import LedgerBusy, LedgerCorrupt, LedgerUnavailable, UsageErr
 from bridge.ledger.sqlite_tables import SqliteRows, SqliteTables
 from bridge.model import CallKind, Entry, LinkKey, Position, Row
 from bridge.ports import Item, Lease, Merged, Repair, Settled, Turn
+
+ASIDE = ("-wal", "-shm")
+"""What SQLite keeps beside a file, and belongs to it alone."""
 
 T = TypeVar("T")
 
@@ -34,6 +38,7 @@ class SqliteLedger:
         self._lock = _lock(path)
         try:
             with _told(path):
+                put_in_place(path)
                 self._tables = SqliteTables(str(path))
                 self._tables.free_all()
         except BaseException:
@@ -205,6 +210,37 @@ def locked(path: Path) -> Iterator[None]:
             yield
     finally:
         os.close(lock)
+
+
+def rebuilt(path: Path) -> Path:
+    """Where a ledger that was made anew for `path` stands once it is whole."""
+    return path.with_name(f"{path.name}.rebuilt")
+
+
+def put_in_place(path: Path) -> None:
+    """Let a ledger that was made anew be the one at `path`; what was there is kept beside it.
+
+    Only whoever has the lock may. Wherever it was broken off, it is finished by the next opening.
+    """
+    new = rebuilt(path)
+    if not new.exists():
+        return
+    made = datetime.fromtimestamp(new.stat().st_mtime, UTC)
+    kept = path.with_name(f"{path.name}.before-rebuild-{made:%Y%m%dT%H%M%SZ}")
+    if path.exists() and not kept.exists():
+        try:
+            os.link(path, kept)
+        except OSError:  # no hard links here
+            path.rename(kept)
+    for suffix in ASIDE:  # a new file must not meet them
+        with suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{kept}{suffix}")
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 _PASSING = {

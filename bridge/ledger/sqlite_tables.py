@@ -7,8 +7,11 @@ asked (https://www.sqlite.org/pragma.html#pragma_synchronous). Batches make that
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+
+import orjson
 
 from bridge.errors import LeaseLost, LedgerFormat, PositionMoved
 from bridge.ledger.columns import (
@@ -63,7 +66,7 @@ CREATE INDEX rows_issue ON rows (site, issue);
 CREATE TABLE leases (
   site TEXT PRIMARY KEY, fence INTEGER NOT NULL, worker TEXT NOT NULL, until REAL NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE workers (worker TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE workers (worker TEXT PRIMARY KEY, until REAL NOT NULL, sites TEXT NOT NULL) WITHOUT ROWID;
 """
 _STEPS = {
     0: (2, _SCHEMA),
@@ -205,10 +208,12 @@ class SqliteTables(SqliteRows):
         """Renew and take leases; see `bridge.ports.Ledger.hold`."""
         with self._transaction():
             self._db.execute("DELETE FROM workers WHERE until <= ?", (now,))
-            self._db.execute("INSERT OR REPLACE INTO workers VALUES (?, ?)", (worker, now + seconds))
-            workers = self._db.execute("SELECT count(*) FROM workers").fetchone()[0]
+            alive = (worker, now + seconds, orjson.dumps(sites).decode())
+            self._db.execute("INSERT OR REPLACE INTO workers VALUES (?, ?, ?)", alive)
+            served = self._db.execute("SELECT sites FROM workers").fetchall()
+            servers = Counter(site for (served_sites,) in served for site in orjson.loads(served_sites))
             standing = {site: self._lease(site) for site in sites}
-            mine = share(worker, sites, kept, standing, workers, seconds, now)
+            mine = share(worker, sites, kept, standing, servers, seconds, now)
             leases = [(fence, worker, now + seconds, site) for site, fence in mine.fences.items()]
             self._db.executemany(_STORE_LEASE, leases)
             self._db.executemany(_HOLD_BACK, [(now + ARRIVAL, site) for site in mine.taken])

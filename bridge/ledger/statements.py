@@ -32,10 +32,11 @@ ONE_AT_A_TIME = "LOCK TABLE workers IN SHARE ROW EXCLUSIVE MODE"
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::double precision"
 FORGET_WORKERS = "DELETE FROM workers WHERE until <= $1"
 SIGN_OF_LIFE = """
-INSERT INTO workers VALUES ($1, $2) ON CONFLICT (worker) DO UPDATE SET until = excluded.until
+INSERT INTO workers VALUES ($1, $2, $3)
+ON CONFLICT (worker) DO UPDATE SET until = excluded.until, sites = excluded.sites
 """
 WORKERS = "SELECT worker FROM workers ORDER BY worker"
-COUNT_WORKERS = "SELECT count(*) FROM workers"
+SERVERS = "SELECT site, count(*) FROM workers, unnest(sites) AS site GROUP BY site"
 MAKE_LEASES = """
 INSERT INTO leases (site) SELECT site FROM unnest($1::text[]) AS served (site) ORDER BY site
 ON CONFLICT DO NOTHING

@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 from typing import NamedTuple
 
+LEASE_SECONDS = 15.0
+"""How long a site may be without a writer when its worker is gone."""
+BEATS = 3
+"""So often a worker gives a sign of life in that time."""
 ARRIVAL = 5.0
 """Seconds after which a request whose sender is gone has been done by Jira, or never will be."""
 
@@ -39,32 +45,35 @@ def share(
     sites: Sequence[str],
     kept: Mapping[str, int],
     standing: Mapping[str, Standing],
-    workers: int,
+    servers: Mapping[str, int],
     seconds: float,
     now: float,
 ) -> Share:
     """The leases that `worker` renews and takes.
 
-    Each of the `workers` that are alive has as many sites as any, give or take one. A lease that has
-    been free for `seconds` goes to whoever asks: the others may not know the site.
+    Of a site that n live workers serve each has an nth to take, and as many sites as that comes to,
+    rounded up. It keeps those first that the fewest others serve. A lease that has been free for
+    `seconds` goes to whoever asks.
 
     Args:
         worker: who asks.
         sites: those that it serves.
         kept: fences of the leases that it still goes by; others of its own are spent.
         standing: the leases as they stand; a site without one was never held.
-        workers: how many are alive, the asking one included.
+        servers: how many live workers serve each site, the asking one included.
         seconds: how long a lease lasts.
         now: seconds, of the clock by which leases end.
     """
-    most = -(-len(sites) // max(1, workers))
-    leases = {site: standing.get(site, NOBODY) for site in sites}
+    served = {site: max(1, servers.get(site, 1)) for site in sites}
+    most = ceil(sum(Fraction(1, count) for count in served.values()))
+    order = sorted(sites, key=lambda site: (served[site], site))
+    leases = {site: standing.get(site, NOBODY) for site in order}
     fences = {
         site: lease.fence
         for site, lease in leases.items()
         if lease.worker == worker and kept.get(site) == lease.fence
     }
-    surplus = tuple(sorted(fences)[most:])
+    surplus = tuple(fences)[most:]
     taken = set()
     for site, lease in leases.items():
         is_free = site not in fences and (lease.worker in {worker, ""} or lease.until <= now)

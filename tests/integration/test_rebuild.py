@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -9,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -32,15 +32,15 @@ from bridge.model import Known, Outcome, Position
 from bridge.observe.health import Health
 from bridge.pipeline import Pipeline
 from bridge.rebuild import Rebuilding, Rebuilt
+from bridge.shadow import Shadow
 from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.jira_server import JiraServer
 from bridge.sources.base import load_sources
-from tests.brokers import create_topic
+from tests.brokers import create_topic, eventually
 from tests.desks import SITE, Desk, link
 from tests.ledgers import Shown, postgresql
 
 COMMAND = (sys.executable, "-c", "from bridge.cli import main; main()", "ledger", "rebuild")
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STARTED = 1_767_225_600_000
 
 
@@ -66,7 +66,7 @@ class Topic:
     async def rebuild(self, told: Callable[[Rebuilt], None] = lambda _: None) -> Rebuilt:
         """Make the ledger anew."""
         judge = Pipeline(load_sources(), Mapper(builtin_mappings(), [Site(SITE, None)]), 1e12)
-        async with ledger_anew(self.url, None, NOW) as ledger:
+        async with ledger_anew(self.url, None) as ledger:
             return await Rebuilding(self.cluster, "group", judge, ledger, time.time, told).run([self.name])
 
     @asynccontextmanager
@@ -166,6 +166,28 @@ async def test_a_ledger_in_use_is_not_made_anew(topic: Topic, jira: tuple[JiraSe
         assert [row.key.global_id for row in await desk.ledger.rows()] == ["system=ci&id=1"]
 
 
+async def test_a_ledger_that_a_shadow_reads_is_not_made_anew(topic: Topic) -> None:
+    """It writes no site, and its sign of life counts all the same."""
+    if topic.url.startswith("sqlite"):
+        pytest.skip("a lock keeps all others from the file")
+    ledger = open_ledger(topic.url)
+    shadow = Shadow(ledger, "shadow", [SITE], lambda *_, **__: None, time.time)
+    stop = asyncio.Event()
+    running = asyncio.create_task(shadow.run(stop))
+
+    async def is_refused() -> bool:
+        try:
+            await topic.rebuild()
+        except LedgerBusy as error:
+            return "shadow" in str(error)
+        return False
+
+    await eventually(is_refused)
+    stop.set()
+    await running
+    await ledger.close()
+
+
 async def test_one_that_is_broken_off_is_begun_again(topic: Topic) -> None:
     """What it left is dropped; an SQLite ledger that was there is as it was meanwhile."""
     await topic.put(*((number, 1, "a") for number in range(1, 9)))
@@ -181,6 +203,10 @@ async def test_one_that_is_broken_off_is_begun_again(topic: Topic) -> None:
         old = cast("Shown", open_ledger(topic.url))
         assert len(await old.rows()) == 8
         await old.close()
+    else:  # a worker that is started on it begins where the rebuild did
+        left = open_ledger(topic.url)
+        assert len(await left.positions("group")) == 3
+        await left.close()
     assert (await topic.rebuild()).records == 9
     new = cast("Shown", open_ledger(topic.url))
     assert len(await new.rows()) == 9

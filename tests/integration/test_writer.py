@@ -350,7 +350,7 @@ async def test_a_shadow_tells_and_asks_nothing(tmp_path: Path) -> None:
         return await ledger.merge([Item(change.event, (change,))], "group", [], time.time(), {})
 
     await wish(1)
-    shadow = Shadow(ledger, [SITE], observe)
+    shadow = Shadow(ledger, "shadow", [SITE], observe, time.time)
     running = asyncio.create_task(shadow.run(stop))
     await eventually(lambda: len(told) == 1)
     shadow.offer(await wish(2))

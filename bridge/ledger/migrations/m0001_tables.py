@@ -55,7 +55,9 @@ CREATE TABLE leases (
   site text COLLATE "C" PRIMARY KEY, fence bigint NOT NULL DEFAULT 0,
   worker text COLLATE "C" NOT NULL DEFAULT '', until double precision NOT NULL DEFAULT 0
 );
-CREATE TABLE workers (worker text COLLATE "C" PRIMARY KEY, until double precision NOT NULL);
+CREATE TABLE workers (
+  worker text COLLATE "C" PRIMARY KEY, until double precision NOT NULL, sites text[] NOT NULL
+);
 """
 
 

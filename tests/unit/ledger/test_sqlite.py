@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from bridge.errors import LedgerBusy, LedgerCorrupt, LedgerFormat, LedgerUnavailable, UsageError
 from bridge.ledger import open_reader
-from bridge.ledger.sqlite import SqliteLedger
+from bridge.ledger.sqlite import SqliteLedger, rebuilt
 from bridge.ledger.sqlite_tables import _SELECT_UNCLAIMED, _UNCLAIMED, FORMAT, SqliteTables
 from bridge.model import Outcome
 from tests.ledgers import NOW, item, read
@@ -144,3 +145,26 @@ async def test_a_damaged_file_says_what_to_do(tmp_path: Path) -> None:
         file.write(b"\xff" * (size - 4096))
     with pytest.raises(LedgerCorrupt, match="jira-bridge ledger rebuild"):
         await SqliteLedger(path).rows()
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_a_ledger_made_anew_is_put_in_place_by_the_next_opening(tmp_path: Path, done: int) -> None:
+    """Wherever that was broken off: the new one counts, and the former is whole beside it."""
+    path, kept = tmp_path / "ledger.sqlite", tmp_path / "ledger.sqlite.before-rebuild-20010909T014640Z"
+    for name, issue in ((path, "OLD-1"), (rebuilt(path), "NEW-1")):
+        tables = SqliteTables(str(name))
+        tables.merge([item(1, issue)], "one", read(0, 1), NOW, {})
+        tables.close()
+    Path(f"{path}-wal").write_bytes(b"the former's log")
+    os.utime(rebuilt(path), (1_000_000_000, 1_000_000_000))
+    if done > 0:
+        os.link(path, kept)
+    if done > 1:
+        Path(f"{path}-wal").rename(f"{kept}-wal")
+    ledger = SqliteLedger(path)
+    assert [row.key.issue for row in ledger._tables.rows()] == ["NEW-1"]
+    asyncio.run(ledger.close())
+    assert Path(f"{kept}-wal").read_bytes() == b"the former's log"
+    Path(f"{kept}-wal").unlink()
+    assert [row.key.issue for row in SqliteTables(str(kept)).rows()] == ["OLD-1"]
+    assert not rebuilt(path).exists()
