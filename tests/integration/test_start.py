@@ -9,7 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from bridge.errors import PositionLost
+from bridge.errors import LedgerUnavailable, PositionLost
 from bridge.kafka.cluster import Cluster
 from tests.brokers import create_topic, eventually
 from tests.consuming import Book, a_group, admin_of, committed, publish, working
@@ -111,3 +111,14 @@ async def test_a_groups_offset_that_is_no_longer_in_the_topic_is_a_lost_position
             await eventually(lambda: book.values == ["c"])
         assert told(worker.told, "position_lost") == [(f"{topic}/0", 1)]
         assert "position_adopted" not in worker.states()
+
+
+async def test_a_start_at_the_latest_record_is_kept_until_the_ledger_has_it(real_kafka: Cluster) -> None:
+    """What comes while the ledger refuses the first merge is not passed over by the second."""
+    topic, group = await create_topic(real_kafka, 1), a_group()
+    await publish(real_kafka, topic, "a")
+    book = Book(refusals=[LedgerUnavailable("away")])
+    async with working(real_kafka, topic, group, book, start="latest") as worker:
+        await eventually(lambda: "ledger_unavailable" in worker.states())
+        await publish(real_kafka, topic, "b")
+        await eventually(lambda: book.values == ["b"])
