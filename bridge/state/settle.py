@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 
 from bridge.errors import (
     Applied,
+    JiraAnswerLost,
     JiraBadRequest,
     JiraError,
+    JiraForeignAnswer,
     JiraNotFound,
     JiraRateLimited,
     JiraRejected,
@@ -37,6 +39,7 @@ from bridge.model import (
 )
 from bridge.ports import Answer
 from bridge.state.decide import SENDS, WRITES, phase_of
+from bridge.state.leases import ARRIVAL
 
 BACKOFF_BASE = 1.0
 BACKOFF_MAX = 30.0
@@ -207,9 +210,15 @@ def _failed(row: Row, call: Call, error: JiraError, now: float, jitter: float) -
     if isinstance(error, JiraUnauthorized | JiraRateLimited):
         # The site, the method or the issue waits as a whole: the schedule holds the row.
         return Settlement(after, Outcome.DEFERRED, error.code)
-    least = LAG if call.kind is CallKind.CREATE and after.known is Known.UNSURE else 0.0
-    after = _put_off(after, now, jitter, max(least, error.retry_after or 0.0))
+    after = _put_off(after, now, jitter, max(_least_wait(call, error), error.retry_after or 0.0))
     return Settlement(after, Outcome.DEFERRED, error.code)
+
+
+def _least_wait(call: Call, error: JiraError) -> float:
+    """Seconds before a look-up tells what became of the call: Jira may still be about to do it."""
+    if call.kind in WRITES and isinstance(error, JiraAnswerLost | JiraForeignAnswer):
+        return ARRIVAL
+    return LAG if call.kind is CallKind.CREATE else 0.0
 
 
 def _known_after(row: Row, call: Call, error: JiraError) -> Row:

@@ -142,6 +142,11 @@ class Convergence(RuleBasedStateMachine):
         """A request is not done."""
         self.world.fail(number, error, by=by % self.world.count)
 
+    @rule(by=BY, number=st.integers(0, 3))
+    def give_up(self, by: int, number: int) -> None:
+        """A request is waited for no longer, and done all the same."""
+        self.world.give_up(number, by=by % self.world.count)
+
     @precondition(lambda self: any(worker.on_their_way for worker in self.world.workers))
     @rule(number=st.integers(0, 3))
     def deliver(self, number: int) -> None:

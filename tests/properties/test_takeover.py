@@ -1,4 +1,4 @@
-"""Takeovers: what a worker that is gone, or asleep, still does to Jira is undone by who follows it."""
+"""Late requests: what a worker that is gone, asleep or waits no longer still does to Jira is undone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 import bridge.ledger.sqlite_tables
+import bridge.state.settle
 from bridge.ledger.sqlite_tables import SqliteTables
 from tests.properties.world import Happened, World
 
@@ -66,6 +67,15 @@ def a_sleeper_stores_what_it_heard(world: World) -> None:
     happen(world, "A")
 
 
+def a_request_outlives_its_answer(world: World) -> None:
+    """Its worker has given it up, and Jira does it some seconds later."""
+    happen(world, "A")
+    write_half(world, FIRST)
+    world.give_up(0, by=FIRST)
+    world.deliver(0, by=FIRST)
+    happen(world, "B")
+
+
 def write_half(world: World, by: int) -> None:
     """The worker sends its first request, and no answer comes."""
     world.consume(9, by=by)
@@ -82,6 +92,10 @@ def _without_waiting(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(bridge.ledger.sqlite_tables, "ARRIVAL", 0.0)
 
 
+def _without_patience(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(bridge.state.settle, "ARRIVAL", 0.0)
+
+
 def _without_fence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SqliteTables, "_compare", lambda *_: None)
 
@@ -89,6 +103,7 @@ def _without_fence(patch: pytest.MonkeyPatch) -> None:
 CASES = [
     (a_sleeper_sends_what_it_was_about_to, 2, _without_doubt),
     (a_request_outlives_its_sender, 1, _without_waiting),
+    (a_request_outlives_its_answer, 1, _without_patience),
     (a_sleeper_stores_what_it_heard, 2, _without_fence),
 ]
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bridge.errors import JiraError, LeaseLost, PositionMoved
+from bridge.errors import JiraAnswerLost, JiraError, LeaseLost, PositionMoved
 from bridge.ledger.sqlite_tables import SqliteTables
 from bridge.model import Action, Call, Change, Known, Link, LinkKey, Outcome, Position, Subject, Version
 from bridge.ports import Answer, Item, Lease, Repair, Settled, Turn
@@ -321,6 +321,14 @@ class World:
             worker.on_their_way[key] = self.jira.ask(worker.in_flight[key], is_applied=True, is_lost=is_lost)
         else:
             self.awake(by)
+
+    def give_up(self, number: int, *, by: int = 0) -> None:
+        """One of the requests in flight is waited for no longer; Jira does it soon after."""
+        worker = self.workers[by]
+        if worker.undone and self.now < worker.until:
+            key = worker.undone[number % len(worker.undone)]
+            worker.on_their_way[key] = JiraAnswerLost("nothing came in time")
+            self.late.append((self.now + ARRIVAL, worker.in_flight[key]))
 
     def fail(self, number: int, error: JiraError, *, by: int = 0) -> None:
         """One of the requests in flight is answered with an error, not done."""
