@@ -1,12 +1,20 @@
-"""Work that ends in time when a process is told to stop."""
+"""Work and waits that end in time when a process is told to stop."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 _CANCEL_SECONDS = 3.0
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until the event."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 async def in_time(work: Coroutine[Any, Any, None], stop: asyncio.Event, seconds: float) -> bool:

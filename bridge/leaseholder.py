@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from bridge.drain import pause
 from bridge.errors import LeaseLost, LedgerUnavailable
 from bridge.model import LinkKey
 from bridge.ports import Lease, Ledger, Merged, Observe
@@ -185,13 +186,9 @@ class Leaseholder:
 
     async def _wait(self, stop: asyncio.Event) -> None:
         """Until the next beat; news may bring it forward, but not to more than one a second."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_AGAIN_SECONDS):
-                await stop.wait()
+        await pause(stop, _AGAIN_SECONDS)
         if not self._is_away:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.seconds / BEATS - _AGAIN_SECONDS):
-                    await self._wake.wait()
+            await pause(self._wake, self.seconds / BEATS - _AGAIN_SECONDS)
         self._wake.clear()
 
     async def _wake_at(self, stop: asyncio.Event) -> None:

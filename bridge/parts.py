@@ -6,11 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bridge.errors import (
-    ConfigError,
-    JiraError,
-    JiraUnauthorized,
-)
+from bridge.errors import ConfigError, JiraError, JiraUnauthorized
 from bridge.ingress import Endpoint
 from bridge.jira.auth import Anonymous, Auth, Basic, Bearer
 from bridge.jira.client import JiraClient

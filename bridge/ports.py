@@ -208,7 +208,27 @@ class Repair:
     reason: str
 
 
-class Ledger(Protocol):
+class Reader(Protocol):
+    """What a ledger tells one who only looks. All raise LedgerUnavailable and LedgerCorrupt."""
+
+    async def explain(self, event: str) -> list[Entry]:
+        """The journal of one event (its whole id, or the delivery's part of it), oldest first."""
+        ...
+
+    async def waiting(self, event: str) -> list[Row]:
+        """The rows that want a call, or were refused, for an event's whole id."""
+        ...
+
+    async def page(self, site: str, after: str, most: int) -> list[Row]:
+        """All rows of the next `most` issues of the site whose keys come after `after`, by issue."""
+        ...
+
+    async def find(self, keys: Sequence[LinkKey]) -> list[Row]:
+        """The rows of these links, as far as there are any under these keys."""
+        ...
+
+
+class Ledger(Reader, Protocol):
     """Where rows, positions, leases and the journal stand. Every method is one transaction.
 
     All raise LedgerUnavailable and LedgerCorrupt. One worker at a time writes a site: it has the
@@ -277,28 +297,8 @@ class Ledger(Protocol):
         """Mark links that may have been written after the lease was lost: they are looked up again."""
         ...
 
-    async def pending(self) -> list[Row]:
-        """All rows that want a call, for one who only looks."""
-        ...
-
-    async def page(self, site: str, after: str, most: int) -> list[Row]:
-        """All rows of the next `most` issues of the site whose keys come after `after`, by issue."""
-        ...
-
-    async def find(self, keys: Sequence[LinkKey]) -> list[Row]:
-        """The rows of these links, as far as there are any under these keys."""
-        ...
-
     async def repair(self, repairs: Sequence[Repair], now: float) -> int:
         """Mark rows anew where they still stand as they were compared; how many did."""
-        ...
-
-    async def explain(self, event: str) -> list[Entry]:
-        """The journal of one event (its whole id, or the delivery's part of it), oldest first."""
-        ...
-
-    async def waiting(self, event: str) -> list[Row]:
-        """The rows that want a call, or were refused, for an event's whole id."""
         ...
 
     async def prune(self, journal_before: float, tombstones_before: float) -> int:

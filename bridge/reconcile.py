@@ -12,11 +12,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Protocol
 
 from bridge.errors import JiraError, JiraLoginDenied, JiraRejected, LedgerUnavailable
 from bridge.model import LinkKey, Listed, Phase, Row
-from bridge.ports import Jira, Ledger, Observe
+from bridge.ports import Jira, Ledger, Observe, Reader
 from bridge.state.circuit import DENIED_WAIT, FIRST_WAIT, LONGEST_WAIT
 from bridge.state.reconcile import Compared, Plan, Policy, Scope, compare, still
 from bridge.state.settle import LAG
@@ -25,18 +24,6 @@ PORTION = 20
 """So many rows are marked at a time."""
 _PAGE = 50
 _LOOK_SECONDS = 0.5
-
-
-class Rows(Protocol):
-    """What a comparison needs of a ledger: see `bridge.ports.Ledger`."""
-
-    async def page(self, site: str, after: str, most: int) -> list[Row]:
-        """The rows of the next issues."""
-        ...
-
-    async def find(self, keys: Sequence[LinkKey]) -> list[Row]:
-        """The rows of these links."""
-        ...
 
 
 @dataclass(slots=True)
@@ -56,7 +43,7 @@ class Reconciliation:
     tell: Callable[[str], None] = lambda _site: None
     _free_at: float = field(init=False, default=0.0)
 
-    async def survey(self, plan: Plan, rows: Rows, told: Callable[[Compared], None]) -> None:
+    async def survey(self, plan: Plan, rows: Reader, told: Callable[[Compared], None]) -> None:
         """Compare what the plan's scope has after its last issue; `told` of each issue once it is in it.
 
         Raises LedgerUnavailable and LedgerCorrupt.
@@ -68,7 +55,7 @@ class Reconciliation:
                 told(await self._compare(plan, rows, of_issue))
         plan.is_whole = True
 
-    async def _compare(self, plan: Plan, rows: Rows, of_issue: list[Row]) -> Compared:
+    async def _compare(self, plan: Plan, rows: Reader, of_issue: list[Row]) -> Compared:
         answer = await self._list(of_issue[0].key)
         compared = compare(of_issue, answer, plan.policy, self.is_ours)
         if keys := [finding.key for finding in compared.findings if finding.repair]:
@@ -169,7 +156,7 @@ class Rounds:
         return plan
 
 
-async def _issues(plan: Plan, rows: Rows) -> AsyncIterator[list[Row]]:
+async def _issues(plan: Plan, rows: Reader) -> AsyncIterator[list[Row]]:
     """The rows of each issue that the plan has not come to, a while after they were read."""
     first = plan.scope.sites.index(plan.at[0]) if plan.at else 0
     for site in plan.scope.sites[first:]:

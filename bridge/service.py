@@ -14,7 +14,7 @@ import socket
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Flag, auto
@@ -23,7 +23,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bridge.drain import in_time, unless
+from bridge.drain import in_time, pause, unless
 from bridge.errors import (
     ConfigError,
     JiraError,
@@ -291,7 +291,7 @@ class Service:
                 except KafkaUnavailable:
                     if stopping.is_set():
                         raise
-                    await _pause(stopping, _AGAIN_SECONDS)
+                    await pause(stopping, _AGAIN_SECONDS)
                 else:
                     break
             self._tell("dead_letter", code=error.code, event_id=call.event, error=str(error))
@@ -308,7 +308,7 @@ class Service:
                 self._tell("pruned", entries=gone)
             except LedgerUnavailable as error:
                 self._tell("ledger_unavailable", client="prune", error=str(error))
-            await _pause(stop, _PRUNE_SECONDS)
+            await pause(stop, _PRUNE_SECONDS)
 
     # --- common ------------------------------------------------------------------------------
 
@@ -336,7 +336,7 @@ class Service:
                 is_away = True
                 self.health.set("topics", ok=False, reason=f"kafka_unavailable: {error}")
                 self._tell("kafka_unavailable", client="admin", error=str(error))
-                await _pause(stop, _AGAIN_SECONDS)
+                await pause(stop, _AGAIN_SECONDS)
         if self._fit.is_set():
             self.health.set("topics", ok=True)
             if is_away:
@@ -368,10 +368,3 @@ class Service:
                 self.health.set("ledger", ok=False, reason=f"{state}: {fields['error']}")
             case "ledger_available":  # those two tell
                 self.health.set("ledger", ok=True)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait so long, or until the stop."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()

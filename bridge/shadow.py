@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from bridge.drain import pause
 from bridge.errors import LedgerUnavailable
 from bridge.model import Row
 from bridge.ports import Ledger, Merged, Observe
@@ -69,7 +70,7 @@ class Shadow:
         while not stop.is_set():
             with suppress(LedgerUnavailable):  # who merges or looks tells of it
                 await self.ledger.hold(self.worker, (), {}, LEASE_SECONDS, self.clock())
-            await _pause(stop, LEASE_SECONDS / BEATS)
+            await pause(stop, LEASE_SECONDS / BEATS)
 
     async def _look(self, site: str, after: str, stop: asyncio.Event) -> str | None:
         """Tell of some issues' rows; the last of these issues, None when there are no more."""
@@ -77,14 +78,7 @@ class Shadow:
             rows = await self.ledger.page(site, after, _ISSUES)
         except LedgerUnavailable as error:
             self.observe("ledger_unavailable", client="shadow", error=str(error))
-            await _pause(stop, _AGAIN_SECONDS)
+            await pause(stop, _AGAIN_SECONDS)
             return after
         self._tell(rows)
         return rows[-1].key.issue if rows else None
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait so long, or until the stop."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()

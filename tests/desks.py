@@ -20,7 +20,7 @@ from bridge.state.pace import Allowance
 from bridge.state.reconcile import Plan, Policy
 from bridge.writer import Writer
 from tests.brokers import eventually
-from tests.ledgers import Shown
+from tests.ledgers import Shown, pending
 
 SITE = "main"
 OURS = "system=github:github.com&type=build&id={}"
@@ -88,7 +88,7 @@ class Desk:
         """Wait until nothing wants a call any more."""
 
         async def nothing_waits() -> bool:
-            return not await self.ledger.pending()
+            return not await pending(self.ledger)
 
         await eventually(nothing_waits)
 

@@ -9,7 +9,19 @@ from typing import Any, Protocol
 import asyncpg
 
 from bridge.ledger.migrate import migrate
-from bridge.model import Action, CallKind, Change, Link, LinkKey, Outcome, Position, Row, Subject, Version
+from bridge.model import (
+    Action,
+    CallKind,
+    Change,
+    Link,
+    LinkKey,
+    Outcome,
+    Phase,
+    Position,
+    Row,
+    Subject,
+    Version,
+)
 from bridge.ports import Item, Lease, Ledger, Settled, Turn
 from bridge.state.decide import decide
 
@@ -18,12 +30,21 @@ KEY = LinkKey("main", "PROJ-1", GLOBAL_ID)
 NOW = 1_700_000_000.0
 
 
-class Shown(Ledger, Protocol):
-    """A ledger that shows all its rows."""
+class Shows(Protocol):
+    """Whatever shows all rows of a ledger."""
 
     async def rows(self) -> list[Row]:
         """All rows, by key."""
         ...
+
+
+class Shown(Ledger, Shows, Protocol):
+    """A ledger that shows all its rows."""
+
+
+async def pending(ledger: Shows) -> list[Row]:
+    """All rows that want a call."""
+    return [row for row in await ledger.rows() if row.phase is Phase.PENDING]
 
 
 async def postgresql(server: str, *, tables: bool = True) -> str:

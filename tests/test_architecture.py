@@ -41,7 +41,6 @@ SHELLS = {
     "bridge.ledger.connections",
     "bridge.ledger.migrate",
     "bridge.ledger.postgresql",
-    "bridge.ledger.anew",
     "bridge.ledger.sqlite",
     "bridge.ledger.sqlite_tables",
     "bridge.observe.logs",

@@ -16,8 +16,7 @@ from rich.progress import Progress
 from bridge.cli import options
 from bridge.cli.app import app, err, out
 from bridge.errors import UsageError
-from bridge.ledger import open_ledger
-from bridge.ledger.anew import ledger_anew
+from bridge.ledger import open_anew, open_ledger
 from bridge.observe.logs import set_up
 from bridge.parts import cluster, pipeline
 from bridge.rebuild import Rebuilding, Rebuilt
@@ -43,7 +42,7 @@ def migrate(config: options.Config = None, ledger: options.Ledger = None, dry_ru
     with nothing left to do it says so. SQLite's ledger is brought forward by whoever opens it.
     """
     settings = options.settings(config, ledger__url=ledger).ledger
-    if settings.url.startswith("sqlite:"):
+    if settings.is_file:
         asyncio.run(_open(settings, dry_run=dry_run))
     else:
         asyncio.run(_migrate(settings, dry_run=dry_run))
@@ -117,7 +116,7 @@ async def _rebuild(settings: Settings, *, dry_run: bool) -> Rebuilt:
     def told(so_far: Rebuilt) -> None:
         bar.update(task, total=so_far.total, completed=so_far.records)
 
-    new = nullcontext() if dry_run else ledger_anew(url, settings.ledger.secret)
+    new = nullcontext() if dry_run else open_anew(url, settings.ledger.secret)
     with bar:
         async with new as ledger:
             rebuilding = Rebuilding(

@@ -29,8 +29,7 @@ from bridge.model import microseconds
 from bridge.observe.logs import Logs, set_up
 from bridge.parts import jiras, policy, reconciliation
 from bridge.plan_file import PlanFile
-from bridge.ports import Ledger, Repair
-from bridge.reconcile import Rows
+from bridge.ports import Ledger, Reader, Repair
 from bridge.service import Role, Service
 from bridge.settings import Settings
 from bridge.state.reconcile import Compared, Difference, Plan, Scope
@@ -145,7 +144,7 @@ class _Run:
     async def repair(self) -> None:
         """Compare, and have what differs written: by the worker, or here where no other could."""
         ledger = self.settings.ledger
-        if ledger.url.startswith("sqlite:") and not ledger.path.is_file():
+        if ledger.is_file and not ledger.path.is_file():
             raise UsageError(f"{ledger.path}: there is no such ledger; name the worker's")
         async with AsyncExitStack() as stack:
             try:
@@ -157,7 +156,7 @@ class _Run:
             await self._survey(opened, sites)
             if not (self.plan.left and not self.is_refused):
                 return
-            if ledger.url.startswith("sqlite:"):
+            if ledger.is_file:
                 service = Service(self.settings, Role.WORKER, Logs())
                 await service.write_during(opened, sites, lambda tell: self._apply(opened, sites, tell))
             else:
@@ -166,7 +165,7 @@ class _Run:
                 )
                 await self._apply(opened, sites, lambda _site: None)
 
-    async def _survey(self, rows: Rows, sites: Mapping[str, JiraClient]) -> None:
+    async def _survey(self, rows: Reader, sites: Mapping[str, JiraClient]) -> None:
         if self.plan.is_whole:
             return
         task = self._bar.add_task("issues compared", total=None, completed=self.plan.issues)

@@ -20,6 +20,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
+from bridge.drain import pause
 from bridge.errors import KafkaUnavailable, TopicUnfit
 from bridge.kafka.cluster import Cluster, reason
 from bridge.observe.health import Health
@@ -163,9 +164,7 @@ class Producer:
     async def _keep(self) -> None:
         while not self._leaving.is_set():
             await self._probe()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_PROBE_SECONDS):
-                    await self._leaving.wait()
+            await pause(self._leaving, _PROBE_SECONDS)
 
     async def _probe(self) -> None:
         """Ask a broker for its metadata, so that health is known without any traffic."""

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Protocol
 
 from bridge.errors import UsageError
-from bridge.model import Entry, LinkKey, Row
-from bridge.ports import Ledger
-
-
-class Reader(Protocol):
-    """What a ledger tells one who only looks, beside workers that may be writing."""
-
-    async def explain(self, event: str) -> list[Entry]:
-        """See `bridge.ports.Ledger`."""
-        ...
-
-    async def waiting(self, event: str) -> list[Row]:
-        """See `bridge.ports.Ledger`."""
-        ...
-
-    async def page(self, site: str, after: str, most: int) -> list[Row]:
-        """See `bridge.ports.Ledger`."""
-        ...
-
-    async def find(self, keys: Sequence[LinkKey]) -> list[Row]:
-        """See `bridge.ports.Ledger`."""
-        ...
+from bridge.ports import Ledger, Reader
 
 
 def open_ledger(url: str, password: str | None = None) -> Ledger:
@@ -48,6 +25,15 @@ def open_reader(url: str, password: str | None = None) -> AbstractAsyncContextMa
     """The ledger at this URL for one who only looks. Raises UsageError where there is none."""
     reader: AbstractAsyncContextManager[Reader] = _ledger(url).open_reader(url, password)
     return reader
+
+
+def open_anew(url: str, password: str | None = None) -> AbstractAsyncContextManager[Ledger]:
+    """An empty ledger, which is the one at this URL when the block ends without an error.
+
+    Raises LedgerBusy while a worker has the ledger, and what `open_ledger` does.
+    """
+    ledger: AbstractAsyncContextManager[Ledger] = _ledger(url).open_anew(url, password)
+    return ledger
 
 
 def _ledger(url: str) -> ModuleType:

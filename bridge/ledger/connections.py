@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
+from bridge.drain import pause
 from bridge.errors import BridgeError, LedgerCorrupt, LedgerFormat, LedgerUnavailable, UsageError
 from bridge.ledger import statements as sql
 
@@ -176,9 +177,7 @@ class Connections:
             for (site,) in await connection.fetch(sql.SITES):
                 tell(site)
             while not closed.is_set():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_PULSE_SECONDS):
-                        await closed.wait()
+                await pause(closed, _PULSE_SECONDS)
                 if not closed.is_set():
                     await connection.execute("SELECT 1", timeout=_CONNECT_SECONDS)
         finally:

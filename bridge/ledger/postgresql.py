@@ -155,10 +155,6 @@ class PostgresqlLedger:
         async with self._order:
             return await self._db.transaction(repair)
 
-    async def pending(self) -> list[Row]:
-        """See `bridge.ports.Ledger`."""
-        return _rows(await self._fetch(sql.PENDING))
-
     async def rows(self) -> list[Row]:
         """All rows, by key."""
         return _rows(await self._fetch(sql.ALL))
@@ -230,6 +226,14 @@ class PostgresqlLedger:
 def open_ledger(url: str, password: str | None = None) -> PostgresqlLedger:
     """The ledger at this URL."""
     return PostgresqlLedger(url, password)
+
+
+@asynccontextmanager
+async def open_anew(url: str, password: str | None = None) -> AsyncIterator[PostgresqlLedger]:
+    """See `bridge.ledger`; the journal is kept, and a block that fails leaves what it did."""
+    async with open_reader(url, password) as ledger:
+        await ledger.clear()
+        yield ledger
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from bridge.ledger.sqlite_tables import SqliteRows, SqliteTables
 from bridge.model import CallKind, Entry, LinkKey, Position, Row
 from bridge.ports import Item, Lease, Merged, Repair, Settled, Turn
 
-ASIDE = ("-wal", "-shm")
+_ASIDE = ("-wal", "-shm")
 """What SQLite keeps beside a file, and belongs to it alone."""
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class SqliteLedger:
         self._lock = _lock(path)
         try:
             with _told(path):
-                put_in_place(path)
+                _put_in_place(path)
                 self._tables = SqliteTables(str(path))
                 self._tables.free_all()
         except BaseException:
@@ -94,10 +94,6 @@ class SqliteLedger:
     async def doubt(self, keys: Sequence[LinkKey], now: float) -> None:
         """See `bridge.ports.Ledger`."""
         await self._run(self._tables.doubt, keys, now)
-
-    async def pending(self) -> list[Row]:
-        """See `bridge.ports.Ledger`."""
-        return await self._run(self._tables.pending)
 
     async def rows(self) -> list[Row]:
         """All rows, by key."""
@@ -181,6 +177,33 @@ async def open_reader(url: str, _password: str | None = None) -> AsyncIterator[S
         yield reader
 
 
+@asynccontextmanager
+async def open_anew(url: str, _password: str | None = None) -> AsyncIterator[SqliteLedger]:
+    """See `bridge.ledger`; the file that was there is kept, as PATH.before-rebuild-TIME."""
+    path = _path(url)
+    new = path.with_name(f"{path.name}.rebuilding")
+    with _locked(path):
+        _drop(new)
+        ledger = SqliteLedger(new)
+        try:
+            yield ledger
+        finally:
+            await ledger.close()
+        _finish(new, path)
+
+
+def _drop(new: Path) -> None:
+    """Drop what a rebuild that was not finished left."""
+    for suffix in ("", *_ASIDE):
+        Path(f"{new}{suffix}").unlink(missing_ok=True)
+
+
+def _finish(new: Path, path: Path) -> None:
+    Path(f"{new}-lock").unlink()
+    new.replace(rebuilt(path))
+    _put_in_place(path)
+
+
 def _path(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
 
@@ -202,7 +225,7 @@ def _lock(path: Path) -> int:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     """Keep every other process from the ledger, without opening it. Raises LedgerBusy, LedgerUnavailable."""
     lock = _lock(path)
     try:
@@ -217,7 +240,7 @@ def rebuilt(path: Path) -> Path:
     return path.with_name(f"{path.name}.rebuilt")
 
 
-def put_in_place(path: Path) -> None:
+def _put_in_place(path: Path) -> None:
     """Let a ledger that was made anew be the one at `path`; what was there is kept beside it.
 
     Only whoever has the lock may. Wherever it was broken off, it is finished by the next opening.
@@ -232,7 +255,7 @@ def put_in_place(path: Path) -> None:
             os.link(path, kept)
         except OSError:  # no hard links here
             path.rename(kept)
-    for suffix in ASIDE:  # a new file must not meet them
+    for suffix in _ASIDE:  # a new file must not meet them
         with suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{kept}{suffix}")
     new.replace(path)

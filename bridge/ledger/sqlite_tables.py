@@ -79,7 +79,6 @@ SELECT issue, version, event, seen, link, known, digest, link_id, phase, not_bef
   stray, site, global_id FROM rows
 """
 _SELECT_SUBJECT = f"{_SELECT} WHERE site = ? AND global_id = ?"
-_SELECT_PENDING = f"{_SELECT} WHERE phase = 'pending'"
 _UNCLAIMED = """
 SELECT global_id FROM rows INDEXED BY rows_due WHERE site = ? AND phase = 'pending' AND claim < ? LIMIT ?
 """
@@ -127,10 +126,6 @@ class SqliteRows:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
-    def pending(self) -> list[Row]:
-        """All rows that want a call."""
-        return [read_row(columns) for columns in self._db.execute(_SELECT_PENDING)]
-
     def rows(self) -> list[Row]:
         """All rows, by key."""
         return [read_row(columns) for columns in self._db.execute(_SELECT_ALL)]
@@ -172,7 +167,6 @@ class SqliteTables(SqliteRows):
         while found != FORMAT:
             found, step = _STEPS[found]
             self._db.executescript(f"BEGIN; {step} PRAGMA user_version = {found}; COMMIT")
-
         self._moved = {(site, issue): now for site, issue, now in self._db.execute("SELECT * FROM moves")}
 
     def close(self) -> None:
@@ -194,11 +188,10 @@ class SqliteTables(SqliteRows):
     ) -> Merged:
         """Merge items in order, move the positions and claim what is held. Raises PositionMoved."""
         subjects = {change.subject for item in items for change in item.changes}
-        with self._batch(subjects, now, held) as batch:
+        with self._batch(subjects, now, held) as (batch, claims):
             self._move_positions(group, read)
             outcomes = batch.merge(items)
-            claimed = frozenset(self._standing(held))
-        return Merged(outcomes, tuple(batch.pending()), claimed)
+        return Merged(outcomes, tuple(batch.pending()), frozenset(claims))
 
     # --- leases ------------------------------------------------------------------------------
 
@@ -252,7 +245,7 @@ class SqliteTables(SqliteRows):
         """Take in answers, mark what is about to be called, and claim more. Raises LeaseLost."""
         subjects = {one.call.key.subject for one in settled} | {key.subject for key in starting}
         held = {lease.site: lease.fence}
-        with self._batch(subjects, now, held) as batch:
+        with self._batch(subjects, now, held) as (batch, _):
             self._compare(lease)
             batch.settle(settled)
             calls = batch.start(starting)
@@ -277,12 +270,12 @@ class SqliteTables(SqliteRows):
 
     def doubt(self, keys: Sequence[LinkKey], now: float) -> None:
         """Have links looked up again."""
-        with self._batch({key.subject for key in keys}, now) as batch:
+        with self._batch({key.subject for key in keys}, now) as (batch, _):
             batch.doubt(keys)
 
     def repair(self, repairs: Sequence[Repair], now: float) -> int:
         """Mark rows anew where they stand as they were compared; how many did."""
-        with self._batch({one.after.key.subject for one in repairs}, now) as batch:
+        with self._batch({one.after.key.subject for one in repairs}, now) as (batch, _):
             return batch.repair(repairs)
 
     def prune(self, journal_before: float, tombstones_before: float) -> int:
@@ -329,17 +322,17 @@ class SqliteTables(SqliteRows):
     @contextmanager
     def _batch(
         self, subjects: Iterable[Subject], now: float, held: Mapping[str, int] | None = None
-    ) -> Iterator[Batch]:
-        """A transaction over those subjects' rows; what is held is claimed where its fence stands."""
-        with self._transaction():
-            batch = Batch({subject: self._subject(subject) for subject in subjects}, self._moved, now)
-            yield batch
-            self._store(batch, self._standing(held or {}))
-        self._moved.update(batch.moves)
+    ) -> Iterator[tuple[Batch, dict[str, int]]]:
+        """A transaction over those subjects' rows, and of what is held that of which the fence stands.
 
-    def _standing(self, held: Mapping[str, int]) -> dict[str, int]:
-        """Those whose fence still stands."""
-        return {site: fence for site, fence in held.items() if self._lease(site).fence == fence}
+        Rows of these sites are claimed for it.
+        """
+        with self._transaction():
+            claims = {site: fence for site, fence in (held or {}).items() if self._lease(site).fence == fence}
+            batch = Batch({subject: self._subject(subject) for subject in subjects}, self._moved, now)
+            yield batch, claims
+            self._store(batch, claims)
+        self._moved.update(batch.moves)
 
     def _subject(self, subject: Subject) -> SubjectRows:
         rows = [read_row(columns) for columns in self._db.execute(_SELECT_SUBJECT, subject)]

@@ -143,7 +143,6 @@ ON CONFLICT (site, issue) DO UPDATE SET now = excluded.now
 
 # --- for one who looks ---------------------------------------------------------------------
 
-PENDING = f"SELECT {ROW} FROM rows WHERE phase = 'pending'"  # noqa: S608
 ALL = f"SELECT {ROW} FROM rows ORDER BY site, issue, global_id"  # noqa: S608
 FIND = f"""
 SELECT {ROW} FROM rows JOIN unnest($1::text[], $2::text[], $3::text[]) AS named (site, issue, global_id)

@@ -455,7 +455,7 @@ class Ledger(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.password and self.url.startswith("sqlite:"):
+        if self.password and self.is_file:
             raise Contradiction((("password",), "is of no use with SQLite; expected a url of PostgreSQL"))
         return self
 
@@ -463,6 +463,11 @@ class Ledger(Section):
     def secret(self) -> str | None:
         """The password in plain text."""
         return self.password.get_secret_value() if self.password else None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is SQLite's, which serves one process."""
+        return self.url.startswith("sqlite:")
 
     @property
     def path(self) -> Path:

@@ -56,6 +56,10 @@ WRITES: Final = SENDS | DELETES
 """Calls that change Jira; before one leaves, its row says unsure."""
 
 
+DOUBTFUL: Final = frozenset((Known.UNSURE, Known.TANGLED))
+"""Of these only a look-up tells: a request may be under way, or its answer was lost."""
+
+
 def decide(row: Row) -> CallKind | None:
     """The call that brings Jira nearer to what is wanted; None when it is there."""
     link = row.wanted.link

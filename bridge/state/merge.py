@@ -23,11 +23,10 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from bridge.model import Action, Adoption, Change, Known, LinkKey, Outcome, Phase, Row, Stray, Subject, Wanted
-from bridge.state.decide import phase_of
+from bridge.state.decide import DOUBTFUL, phase_of
 
 MAX_SEEN = 1_000
 """Ids kept for one instant: bounds a row when a producer gives all its events one time."""
-_UNDER_WAY = {Known.UNSURE, Known.TANGLED}
 _STEPS = list(Adoption)
 
 
@@ -198,7 +197,7 @@ def join(standing: Row, other: Row) -> Row:
     joined = replace(
         standing,
         wanted=wanted,
-        known=Known.TANGLED if {standing.known, other.known} & _UNDER_WAY else standing.known,
+        known=Known.TANGLED if {standing.known, other.known} & DOUBTFUL else standing.known,
         not_before=max(standing.not_before, other.not_before),
         stray=max(strays, key=lambda stray: _STEPS.index(stray.adoption), default=None),
     )

@@ -25,13 +25,13 @@ from enum import StrEnum
 from bridge.errors import JiraError
 from bridge.model import Known, LinkKey, Listed, Phase, RemoteLink, Row, Version, Wanted
 from bridge.ports import Repair
+from bridge.state.decide import DOUBTFUL
 
 EVENT = "jira-bridge reconcile"
 """What a link without a row is deleted for; `explain reconcile` finds it."""
 MOST_REPAIRS = 10_000
 """So many rows one plan marks at the most: it is kept in memory."""
 _LEAST = Version(0, 0, 0, 0, 0)
-_DOUBTFUL = {Known.UNSURE, Known.TANGLED}
 
 
 class Difference(StrEnum):
@@ -132,7 +132,7 @@ def _aside(row: Row) -> Difference | None:
     """Why a row that is not at rest is told of."""
     if row.phase is Phase.REJECTED:
         return Difference.REJECTED
-    is_doubtful = row.phase is Phase.PENDING and row.known in _DOUBTFUL
+    is_doubtful = row.phase is Phase.PENDING and row.known in DOUBTFUL
     return Difference.UNSURE if is_doubtful else None
 
 

@@ -16,10 +16,10 @@ from enum import IntEnum
 from heapq import heappop, heappush
 from typing import NamedTuple, TypeVar
 
-from bridge.model import Adoption, Bucket, Call, CallKind, Known, LinkKey, Phase, Row, Subject
+from bridge.model import Adoption, Bucket, Call, CallKind, LinkKey, Phase, Row, Subject
 from bridge.ports import Answer
 from bridge.state.circuit import AWAY_CODES, Circuit, State
-from bridge.state.decide import DELETES, SENDS, WRITES, decide
+from bridge.state.decide import DELETES, DOUBTFUL, SENDS, WRITES, decide
 from bridge.state.pace import HOUR, Allowance
 from bridge.state.site import Site
 
@@ -59,7 +59,7 @@ class _Due:
         ready_at = min(row.not_before, now + HOUR)  # a clock that was set back holds nothing for long
         adopts = row.stray is not None and row.stray.adoption is not Adoption.SOUGHT
         # What is not sure may be held back until a request of another's has arrived.
-        is_away = row.reason in AWAY_CODES and row.known not in {Known.UNSURE, Known.TANGLED}
+        is_away = row.reason in AWAY_CODES and row.known not in DOUBTFUL
         is_upsert = row.wanted.link is not None
         return cls(kind, row.not_before, ready_at, is_upsert, is_away, adopts)
 

@@ -39,6 +39,7 @@ from tests.ledgers import (
     lease,
     link,
     merge,
+    pending,
     postgresql,
     read,
     settle,
@@ -124,7 +125,7 @@ async def test_a_row_is_unsure_before_its_call_is_handed_out(ledger: Shown) -> N
     (row,) = await merge(ledger, item(1, "PROJ-1"))
     (call,) = (await start(ledger, held, row.key)).calls
     assert call.before is Known.UNSEEN
-    assert [row.known for row in await ledger.pending()] == [Known.UNSURE]
+    assert [row.known for row in await pending(ledger)] == [Known.UNSURE]
 
 
 async def test_an_answer_settles_its_row(ledger: Shown) -> None:
@@ -134,7 +135,7 @@ async def test_an_answer_settles_its_row(ledger: Shown) -> None:
     (call,) = (await start(ledger, held, row.key)).calls
     turn = await settle(ledger, held, (call, Written(7, "PROJ-1", created=True)))
     assert turn.rows[0].phase is Phase.SETTLED
-    assert await ledger.pending() == []
+    assert await pending(ledger) == []
     assert [entry.outcome for entry in await ledger.explain("event-1")] == [Outcome.MERGED, Outcome.WRITTEN]
     assert await ledger.explain("//ci event-1") == await ledger.explain("event-1")
 
@@ -183,11 +184,11 @@ async def test_a_moved_issue_is_one_row(ledger: Shown) -> None:
     held = (await lease(ledger))["main"]
     (old,) = await merge(ledger, item(1, "OLD-1", action=Action.SET))
     await write(ledger, held, old.key, "OLD-1")
-    pending = await merge(ledger, item(2, "NEW-1", action=Action.SET))
-    await write(ledger, held, next(row.key for row in pending if row.wanted.link), "NEW-1")
+    due = await merge(ledger, item(2, "NEW-1", action=Action.SET))
+    await write(ledger, held, next(row.key for row in due if row.wanted.link), "NEW-1")
     assert [(row.key.issue, row.phase) for row in await ledger.rows()] == [("NEW-1", Phase.SETTLED)]
     await merge(ledger, item(3, "OLD-1", title="build 2"))
-    assert issues(await ledger.pending()) == ["NEW-1"]
+    assert issues(await pending(ledger)) == ["NEW-1"]
 
 
 async def test_a_move_is_learnt_from_the_answers_own_key(ledger: Shown) -> None:
@@ -407,7 +408,7 @@ async def test_a_repair_is_applied_where_the_row_stands(ledger: Shown) -> None:
     await merge(ledger, item(3, "PROJ-2", global_id="other", title="B"))
     altered = {key: Repair(row, _missing(row), "removed") for key, row in rows.items()}
     assert await ledger.repair([altered[one.key], altered[other.key]], NOW) == 1
-    found = {row.key: row for row in await ledger.pending()}
+    found = {row.key: row for row in await pending(ledger)}
     assert found[one.key].known is Known.ABSENT
     assert found[other.key].wanted.link == link("B")
     assert [entry.outcome for entry in await ledger.explain("event-1")][-1] is Outcome.REPAIRED

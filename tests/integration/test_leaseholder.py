@@ -26,6 +26,7 @@ from bridge.state.pace import Allowance
 from bridge.writer import Writer
 from tests.brokers import eventually
 from tests.cancelling import cancelled_after
+from tests.ledgers import pending
 
 SITES = ("one", "two")
 LEASE_SECONDS = 0.6
@@ -140,8 +141,8 @@ class Office:
         """Wait until all links of the sites bear the title, and nothing else is due there."""
 
         async def all_stand() -> bool:
-            pending = {row.key.site for row in await self.ledger.pending()}
-            return not pending & set(sites or SITES) and all(
+            waiting = {row.key.site for row in await pending(self.ledger)}
+            return not waiting & set(sites or SITES) and all(
                 self.sites[site].titles() == {title} for site in sites or SITES
             )
 

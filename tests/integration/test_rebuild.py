@@ -24,8 +24,7 @@ from bridge.jira.auth import Basic
 from bridge.jira.client import JiraClient
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
-from bridge.ledger import open_ledger
-from bridge.ledger.anew import ledger_anew
+from bridge.ledger import open_anew, open_ledger
 from bridge.mapping.builtin import builtin_mappings
 from bridge.mapping.mapper import Mapper, Site
 from bridge.model import Known, Outcome, Position
@@ -66,7 +65,7 @@ class Topic:
     async def rebuild(self, told: Callable[[Rebuilt], None] = lambda _: None) -> Rebuilt:
         """Make the ledger anew."""
         judge = Pipeline(load_sources(), Mapper(builtin_mappings(), [Site(SITE, None)]), 1e12)
-        async with ledger_anew(self.url, None) as ledger:
+        async with open_anew(self.url, None) as ledger:
             return await Rebuilding(self.cluster, "group", judge, ledger, time.time, told).run([self.name])
 
     @asynccontextmanager

@@ -29,7 +29,7 @@ from bridge.simulator.jira_server import JiraServer
 from bridge.state.reconcile import Compared, Difference, Orphaned, Plan, Policy, Removed, Scope
 from tests.brokers import eventually
 from tests.desks import OURS, SITE, Desk, link
-from tests.ledgers import Shown, postgresql
+from tests.ledgers import Shown, pending, postgresql
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -141,7 +141,7 @@ async def test_a_plan_that_takes_too_much_away_is_refused(desk: Desk) -> None:
     assert (plan.taken_away, plan.links, len(plan.left)) == (1, 4, 2)
     assert desk.told("reconcile_refused") == [{"site": SITE, "deletes": 1, "links": 4}]
     assert desk.standing() == standing
-    assert await desk.ledger.pending() == []
+    assert await pending(desk.ledger) == []
     await desk.reconcile(percent=25)
     assert {global_id for _, global_id in desk.standing()} == {OURS.format(n) for n in (1, 2, 3)}
 
@@ -276,7 +276,7 @@ async def test_rows_are_marked_a_portion_at_a_time(quiet: Desk, monkeypatch: pyt
     counts: list[int] = []
     applying = asyncio.create_task(compares.apply(plan, quiet.ledger, lambda rows, _: counts.append(rows)))
     await eventually(lambda: counts == [2])
-    assert len(await quiet.ledger.pending()) == 2
+    assert len(await pending(quiet.ledger)) == 2
     async with quiet.writing():
         await applying
     assert counts == [2, 2, 1]

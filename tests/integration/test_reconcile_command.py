@@ -25,7 +25,7 @@ from bridge.simulator.jira_model import JiraModel, Permission
 from bridge.simulator.jira_server import JiraServer
 from tests.brokers import eventually
 from tests.desks import OURS, SITE, Desk, link
-from tests.ledgers import Shown, postgresql
+from tests.ledgers import Shown, pending, postgresql
 
 COMMAND = (sys.executable, "-c", "from bridge.cli import main; main()", "reconcile")
 
@@ -99,7 +99,7 @@ async def test_beside_a_worker_it_shows_and_says_how_to_repair(office: Office) -
         shown = await office.run("--dry-run")
         assert shown.returncode == 0, shown.stderr
         refused = await office.run()
-        assert await desk.ledger.pending() == []
+        assert await pending(desk.ledger) == []
     for word in ("removed", "orphaned", OURS.format(99), "4 links of 3 issues compared", "2 would be marked"):
         assert word in shown.stdout
     assert refused.returncode == 3
@@ -210,7 +210,7 @@ async def test_beside_a_worker_on_postgresql_that_one_writes(office: Office) -> 
         done = await office.run()
         assert done.returncode == 0, done.stderr
         assert office.links == {OURS.format(n) for n in (1, 2, 3, 4)}
-        assert await desk.ledger.pending() == []
+        assert await pending(desk.ledger) == []
 
 
 async def test_a_scope_narrows_what_is_compared(office: Office) -> None:

@@ -24,6 +24,7 @@ from bridge.simulator.jira_server import JiraServer
 from bridge.state.pace import Allowance
 from bridge.writer import Writer
 from tests.brokers import eventually
+from tests.ledgers import pending
 
 SITE = "main"
 
@@ -69,7 +70,7 @@ class Desk:
         """Wait until nothing wants a call any more."""
 
         async def nothing_waits() -> bool:
-            return not self.writer.waiting and not await self.ledger.pending()
+            return not self.writer.waiting and not await pending(self.ledger)
 
         await eventually(nothing_waits)
 
@@ -357,7 +358,7 @@ async def test_a_shadow_tells_and_asks_nothing(tmp_path: Path) -> None:
     stop.set()
     await running
     assert told == [("shadow_call", "create", "PROJ-1"), ("shadow_call", "create", "PROJ-2")]
-    assert [row.phase for row in await ledger.pending()] == [Phase.PENDING] * 2
+    assert [row.phase for row in await pending(ledger)] == [Phase.PENDING] * 2
     await ledger.close()
 
 

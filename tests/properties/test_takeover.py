@@ -30,16 +30,21 @@ def write(world: World, by: int) -> None:
             world.deliver(0, by=by)
 
 
+def second_takes_over_and_writes(world: World, content: str) -> None:
+    """The first one sleeps past its lease."""
+    world.wait(40.0, asleep=[FIRST])
+    happen(world, content)
+    write(world, SECOND)
+    world.wait(10.0, asleep=[FIRST])
+    write(world, SECOND)
+    assert world.standing() == {("PROJ-1", "system=test&id=1"): content}
+
+
 def a_sleeper_sends_what_it_was_about_to(world: World) -> None:
     """Its request leaves when another has long written something newer."""
     happen(world, "A")
     write_half(world, FIRST)
-    world.wait(40.0, asleep=[FIRST])
-    happen(world, "B")
-    write(world, SECOND)
-    world.wait(10.0, asleep=[FIRST])
-    write(world, SECOND)
-    assert world.standing() == {("PROJ-1", "system=test&id=1"): "B"}
+    second_takes_over_and_writes(world, "B")
     world.awake(FIRST)
 
 
@@ -57,12 +62,7 @@ def a_sleeper_stores_what_it_heard(world: World) -> None:
     write_half(world, FIRST)
     world.apply(0, by=FIRST)
     world.deliver(0, by=FIRST)
-    world.wait(40.0, asleep=[FIRST])
-    happen(world, "B")
-    write(world, SECOND)
-    world.wait(10.0, asleep=[FIRST])
-    write(world, SECOND)
-    assert world.standing() == {("PROJ-1", "system=test&id=1"): "B"}
+    second_takes_over_and_writes(world, "B")
     world.turn(by=FIRST, sleeps=True, dies=True)
     happen(world, "A")
 

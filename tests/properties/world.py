@@ -13,7 +13,20 @@ from dataclasses import dataclass, field
 
 from bridge.errors import JiraAnswerLost, JiraError, LeaseLost, PositionMoved
 from bridge.ledger.sqlite_tables import SqliteTables
-from bridge.model import Action, Call, Change, Known, Link, LinkKey, Outcome, Position, Subject, Version
+from bridge.model import (
+    Action,
+    Call,
+    Change,
+    Known,
+    Link,
+    LinkKey,
+    Outcome,
+    Phase,
+    Position,
+    Row,
+    Subject,
+    Version,
+)
 from bridge.ports import Answer, Item, Lease, Repair, Settled, Turn
 from bridge.state.circuit import State
 from bridge.state.decide import WRITES
@@ -396,7 +409,10 @@ class World:
 
     def _is_at_rest(self, awake: Iterable[Worker]) -> bool:
         is_read = all(worker.read_to == len(self.log) for worker in awake)
-        return is_read and not self.late and not self.tables.pending()
+        return is_read and not self.late and not self._pending()
+
+    def _pending(self) -> list[Row]:
+        return [row for row in self.tables.rows() if row.phase is Phase.PENDING]
 
     def _has_nothing_left(self, schedule: Schedule) -> None:
         assert len(schedule) == 0, "rows wait, and nothing will wake them"
