@@ -85,8 +85,8 @@ class PostgresqlLedger:
         async def hold(db: Connection) -> Share:
             clock = await _live(db, worker, sites, seconds)
             standing = await _leases(db, sites)
-            servers = dict(await db.fetch(sql.SERVERS))
-            mine = share(worker, sites, kept, standing, servers, seconds, clock)
+            serves = dict(await db.fetch(sql.SERVES))
+            mine = share(worker, serves, kept, standing, clock)
             renewed = {site: fence for site, fence in mine.fences.items() if site not in mine.taken}
             await _store_leases(db, worker, renewed, clock + seconds)
             is_done = await _take_over(db, worker, mine, clock + seconds, now + ARRIVAL)
@@ -291,7 +291,7 @@ async def _live(db: Connection, worker: str, sites: Sequence[str], seconds: floa
 
 async def _leases(db: Connection, sites: Sequence[str]) -> dict[str, Standing]:
     await db.execute(sql.MAKE_LEASES, list(sites))
-    return {site: Standing(*lease) for site, *lease in await db.fetch(sql.LEASES, list(sites))}
+    return {site: Standing(*lease) for site, *lease in await db.fetch(sql.LEASES)}
 
 
 async def _store_leases(db: Connection, worker: str, fences: Mapping[str, int], until: float) -> None:

@@ -7,7 +7,6 @@ asked (https://www.sqlite.org/pragma.html#pragma_synchronous). Batches make that
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -203,10 +202,11 @@ class SqliteTables(SqliteRows):
             self._db.execute("DELETE FROM workers WHERE until <= ?", (now,))
             alive = (worker, now + seconds, orjson.dumps(sites).decode())
             self._db.execute("INSERT OR REPLACE INTO workers VALUES (?, ?, ?)", alive)
-            served = self._db.execute("SELECT sites FROM workers").fetchall()
-            servers = Counter(site for (served_sites,) in served for site in orjson.loads(served_sites))
-            standing = {site: self._lease(site) for site in sites}
-            mine = share(worker, sites, kept, standing, servers, seconds, now)
+            workers = self._db.execute("SELECT worker, sites FROM workers").fetchall()
+            serves = {name: orjson.loads(served) for name, served in workers}
+            found = self._db.execute("SELECT site, fence, worker, until FROM leases")
+            standing = {site: Standing(*lease) for site, *lease in found}
+            mine = share(worker, serves, kept, standing, now)
             leases = [(fence, worker, now + seconds, site) for site, fence in mine.fences.items()]
             self._db.executemany(_STORE_LEASE, leases)
             self._db.executemany(_HOLD_BACK, [(now + ARRIVAL, site) for site in mine.taken])

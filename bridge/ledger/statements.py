@@ -36,15 +36,13 @@ INSERT INTO workers VALUES ($1, $2, $3)
 ON CONFLICT (worker) DO UPDATE SET until = excluded.until, sites = excluded.sites
 """
 WORKERS = "SELECT worker FROM workers ORDER BY worker"
-SERVERS = "SELECT site, count(*) FROM workers, unnest(sites) AS site GROUP BY site"
+SERVES = "SELECT worker, sites FROM workers"
 MAKE_LEASES = """
 INSERT INTO leases (site) SELECT site FROM unnest($1::text[]) AS served (site) ORDER BY site
 ON CONFLICT DO NOTHING
 """
 # A lock that goes with FOR KEY SHARE: who renews a lease waits for no transaction under it.
-LEASES = """
-SELECT site, fence, worker, until FROM leases WHERE site = ANY($1) ORDER BY site FOR NO KEY UPDATE
-"""
+LEASES = "SELECT site, fence, worker, until FROM leases ORDER BY site FOR NO KEY UPDATE"
 STANDING = "SELECT site, fence, worker FROM leases WHERE site = ANY($1) ORDER BY site FOR KEY SHARE"
 # One that does not: who takes a lease waits until all transactions under it are over.
 TAKE_OVER = "SELECT site FROM leases WHERE site = ANY($1) ORDER BY site FOR UPDATE"

@@ -6,10 +6,9 @@ chance; and the calls of one subject, as those that adopt on one issue, need one
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from math import ceil
 from typing import NamedTuple
 
 LEASE_SECONDS = 15.0
@@ -42,43 +41,64 @@ class Share:
 
 def share(
     worker: str,
-    sites: Sequence[str],
+    serves: Mapping[str, Sequence[str]],
     kept: Mapping[str, int],
     standing: Mapping[str, Standing],
-    servers: Mapping[str, int],
-    seconds: float,
     now: float,
 ) -> Share:
-    """The leases that `worker` renews and takes.
-
-    Of a site that n live workers serve each has an nth to take, and as many sites as that comes to,
-    rounded up. It keeps those first that the fewest others serve. A lease that has been free for
-    `seconds` goes to whoever asks.
+    """The leases that `worker` renews, takes and gives up.
 
     Args:
         worker: who asks.
-        sites: those that it serves.
+        serves: the sites that each live worker serves, the asking one's included.
         kept: fences of the leases that it still goes by; others of its own are spent.
-        standing: the leases as they stand; a site without one was never held.
-        servers: how many live workers serve each site, the asking one included.
-        seconds: how long a lease lasts.
+        standing: the leases as they stand, of all sites; one without was never held.
         now: seconds, of the clock by which leases end.
     """
-    served = {site: max(1, servers.get(site, 1)) for site in sites}
-    most = ceil(sum(Fraction(1, count) for count in served.values()))
-    order = sorted(sites, key=lambda site: (served[site], site))
-    leases = {site: standing.get(site, NOBODY) for site in order}
-    fences = {
-        site: lease.fence
-        for site, lease in leases.items()
-        if lease.worker == worker and kept.get(site) == lease.fence
-    }
-    surplus = tuple(fences)[most:]
-    taken = set()
-    for site, lease in leases.items():
-        is_free = site not in fences and (lease.worker in {worker, ""} or lease.until <= now)
-        is_left = lease.fence > 0 and lease.until <= now - seconds
-        if is_free and (len(fences) < most or is_left):
+    plan = assign(worker, serves, {site: lease.worker for site, lease in standing.items()})
+    fences, taken, surplus = dict[str, int](), set[str](), []
+    for site in sorted(serves[worker]):
+        lease = standing.get(site, NOBODY)
+        if lease.worker == worker and kept.get(site) == lease.fence:
+            fences[site] = lease.fence
+            if plan[site] != worker:
+                surplus.append(site)
+        elif plan[site] == worker and (lease.worker in {worker, ""} or lease.until <= now):
             fences[site] = lease.fence + 1
             taken.add(site)
-    return Share(fences, frozenset(taken), surplus)
+    return Share(fences, frozenset(taken), tuple(surplus))
+
+
+def assign(asking: str, serves: Mapping[str, Sequence[str]], holders: Mapping[str, str]) -> dict[str, str]:
+    """Which live worker is to have each site, by what all of them find in the ledger.
+
+    Each site stays with its holder. A free one goes to who has the fewest of those that serve it, to
+    who asks before an equal, which may be about to end. Then sites move while that brings two workers
+    nearer to each other: it comes to an end, since no move is undone.
+    """
+    servers = {
+        site: sorted(worker for worker, sites in serves.items() if site in sites)
+        for site in sorted({site for sites in serves.values() for site in sites})
+    }
+    plan = {site: holders[site] for site, able in servers.items() if holders.get(site) in able}
+    load = Counter(plan.values())
+    for site in sorted(servers.keys() - plan.keys(), key=lambda site: (len(servers[site]), site)):
+        plan[site] = min(servers[site], key=lambda able: (load[able], able != asking))
+        load[plan[site]] += 1
+    while move := _move(plan, servers, load):
+        site, to = move
+        load[plan[site]] -= 1
+        load[to] += 1
+        plan[site] = to
+    return plan
+
+
+def _move(
+    plan: Mapping[str, str], servers: Mapping[str, Sequence[str]], load: Mapping[str, int]
+) -> tuple[str, str] | None:
+    """A site whose worker has two or more beyond another that serves it, and that one."""
+    for site, able in servers.items():
+        fewest = min(able, key=lambda worker: load[worker])
+        if load[plan[site]] - load[fewest] > 1:
+            return site, fewest
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.state.leases import NOBODY, Standing, share
@@ -25,16 +25,7 @@ class Office:
 
     def beat(self, worker: str) -> None:
         """One worker renews, takes and gives up."""
-        servers = Counter(site for sites in self.serves.values() for site in sites)
-        mine = share(
-            worker,
-            self.serves[worker],
-            self.held.get(worker, {}),
-            self.leases,
-            servers,
-            SECONDS,
-            self.now,
-        )
+        mine = share(worker, self.serves, self.held.get(worker, {}), self.leases, self.now)
         for site, fence in mine.fences.items():
             standing = self.leases.get(site, NOBODY)
             assert fence == standing.fence + (site in mine.taken)
@@ -64,6 +55,7 @@ SERVES = st.dictionaries(
 )
 
 
+@example({"w1": ("a", "b", "c", "d"), "w2": ("a", "b"), "w3": ("c", "d")})
 @given(SERVES)
 def test_each_site_comes_to_rest_with_a_worker_that_serves_it(serves: dict[str, tuple[str, ...]]) -> None:
     """After some beats each site has a worker, and no lease changes hands any more."""
