@@ -163,6 +163,18 @@ class Batch:
             )
         if isinstance(answer, Written | Found) and done.row.link_id is not None:
             self._join_same_link(done.row.key, done.row.link_id)
+        if isinstance(answer, Written) and answer.created:
+            self._look_again(done.row)
+
+    def _look_again(self, created: Row) -> None:
+        """Have newer wishes for no link looked up again, which were done under other keys before.
+
+        One may be the issue's former key, which no answer told while there was no link to name it.
+        """
+        for row in list(self.subjects[created.key.subject].rows.values()):
+            is_done = row.wanted.link is None and row.phase is Phase.SETTLED
+            if is_done and row.key != created.key and row.wanted.version > created.wanted.version:
+                self._put(_due(replace(row, known=Known.UNSURE)))
 
     def _learn_move(self, call: Call, answer: Answer) -> None:
         issue = issue_named_by(answer)

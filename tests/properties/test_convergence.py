@@ -380,3 +380,15 @@ def test_two_links_of_one_url_take_over_one_link_once(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Schedule, "_waits_for", hasty)
     assert [action for action, _ in changes()] == ["updated", "updated", "created"]
+
+
+def test_a_late_wish_under_a_moved_issues_present_key_does_not_outlive_a_newer_delete() -> None:
+    """The delete named the former key, when no link was there whose answer could have told of the move."""
+    world = World()
+    world.jira.model.find("PROJ-1")
+    world.jira.model.move_issue("PROJ-1", "OTHER-1")
+    world.log.append(Happened("e2", SUBJECTS[0], 2, ("PROJ-1",), None, False))
+    world.settle()
+    world.log.append(Happened("e1", SUBJECTS[0], 1, ("OTHER-1",), "A", False))
+    world.settle()
+    assert world.standing() == world.expected() == {}
