@@ -187,6 +187,13 @@ class UnknownSource(Unmappable):
     advice = "Install the package that has the source, or correct the endpoint's `source`."
 
 
+class UnknownSite(Unmappable):
+    """The payload names a Jira site that is not configured, or takes no events of the endpoint."""
+
+    code = "unknown_site"
+    advice = "Add the site to `sites`, or correct the endpoint's `site` under `routing`; then replay it."
+
+
 class BadLink(Unmappable):
     """The link that the event asks for could never stand in Jira (no title, a bad URL…)."""
 

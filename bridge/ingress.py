@@ -31,7 +31,7 @@ from bridge.errors import (
     WrongContentType,
 )
 from bridge.kafka.envelope import encode
-from bridge.model import Webhook
+from bridge.model import Request, Webhook
 from bridge.ports import Observe, Publish, Source
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -96,6 +96,11 @@ class Endpoint:
             raise ConfigError(f"endpoint {self.name}: a secret is empty")
         if not (self.secrets or self.open):
             raise ConfigError(f"endpoint {self.name}: has no secrets; list them, or say `open: true`")
+        for secret in self.secrets:
+            try:
+                self.source.signature.check(secret)
+            except ConfigError as error:
+                raise ConfigError(f"endpoint {self.name}: {error}") from None
 
 
 def make_app(
@@ -106,15 +111,19 @@ def make_app(
     now: Callable[[], datetime],
     max_body_bytes: int,
     max_bytes_in_flight: int,
+    public_url: str | None = None,
     probes: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """The application that serves the endpoints, and `probes` (/livez, /readyz, /metrics) beside them.
 
-    `now` gives aware times. Of all bodies that came and are not answered yet, no more than
-    `max_bytes_in_flight` are held. Requests under way are finished when its runner is cleaned up.
+    `now` gives aware times. `public_url` is what senders see of the bridge where that is not what
+    their requests' Host says: some vendors sign the address too. Of all bodies that came and are not
+    answered yet, no more than `max_bytes_in_flight` are held. Requests under way are finished when
+    its runner is cleaned up.
     """
     bodies = _Bodies(max_body_bytes, max_bytes_in_flight)
-    ingress = _Ingress({endpoint.name: endpoint for endpoint in endpoints}, publish, observe, now, bodies)
+    by_name = {endpoint.name: endpoint for endpoint in endpoints}
+    ingress = _Ingress(by_name, publish, observe, now, bodies, public_url)
     app = web.Application(middlewares=[ingress.tell])
     app.add_routes([web.post("/webhooks/{endpoint}", ingress.take), *probes])
     return app
@@ -128,12 +137,14 @@ class _Ingress:
         observe: Observe,
         now: Callable[[], datetime],
         bodies: _Bodies,
+        public_url: str | None,
     ) -> None:
         self._endpoints = endpoints
         self._publish = publish
         self._observe = observe
         self._now = now
         self._bodies = bodies
+        self._public_url = public_url
 
     async def take(self, request: web.Request) -> web.Response:
         """One delivery: verified, stamped, published, answered."""
@@ -142,7 +153,7 @@ class _Ingress:
         if endpoint is None:
             raise web.HTTPNotFound
         async with self._bodies.of(request) as body:
-            webhook, key = self._stamp(endpoint, _lower(request), body)
+            webhook, key = self._stamp(endpoint, self._sent(request, body))
             value, headers = encode(webhook)
             await self._publish(endpoint.topic, key, value, headers)
         self._observe(
@@ -155,21 +166,26 @@ class _Ingress:
         )
         return web.json_response({"deliveryId": webhook.delivery_id}, status=202)
 
-    def _stamp(self, endpoint: Endpoint, headers: dict[str, str], body: bytes) -> tuple[Webhook, bytes]:
+    def _sent(self, request: web.Request, body: bytes) -> Request:
+        base = self._public_url or f"{request.scheme}://{request.host}"
+        return Request(request.method, base + request.raw_path, _lower(request), body)
+
+    def _stamp(self, endpoint: Endpoint, sent: Request) -> tuple[Webhook, bytes]:
         """The delivery, and the key of its record. Raises BadSignature and BadRequest."""
-        source = endpoint.source
+        source, now = endpoint.source, self._now()
         if endpoint.secrets:
-            source.verify(headers, body, endpoint.secrets)
+            source.signature.verify(sent, endpoint.secrets, now)
+        kept = source.keep(sent.headers)
         webhook = Webhook(
             endpoint=endpoint.name,
             source=source.kind,
-            delivery_id=source.delivery_id(headers, body),
-            headers={name: value for name, value in headers.items() if name in source.kept_headers},
-            body=body,
-            received_at=self._now(),
-            traceparent=_traceparent(headers.get("traceparent")),
+            delivery_id=source.delivery_id(kept, sent.body),
+            headers=kept,
+            body=sent.body,
+            received_at=now,
+            traceparent=_traceparent(sent.headers.get("traceparent")),
         )
-        return webhook, source.record_key(headers, body).encode("utf-8", "replace")
+        return webhook, source.record_key(kept, sent.body).encode("utf-8", "replace")
 
     @web.middleware
     async def tell(self, request: web.Request, handler: Handler) -> web.StreamResponse:

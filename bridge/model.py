@@ -29,6 +29,19 @@ def microseconds(moment: datetime) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request as its sender made it, which is what a signature is over.
+
+    `url` is the address that the sender knows, with its query; `headers` has lower-case names.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Webhook:
     """One delivery as ingress took it: unparsed, with what is needed to judge it later.
 

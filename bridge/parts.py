@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from bridge.errors import ConfigError, JiraError, JiraUnauthorized
@@ -15,13 +17,15 @@ from bridge.jira.session import Login
 from bridge.jira.token_file import RefreshTokenFile
 from bridge.kafka.cluster import Cluster
 from bridge.mapping import mapper as mapped
-from bridge.mapping.builtin import builtin_mappings
+from bridge.mapping.builtin import builtin_mappings, parse_own
+from bridge.mapping.expressions import Expression
 from bridge.mapping.identity import is_global_id
-from bridge.mapping.rules import RuleMapping, parse_mapping
+from bridge.mapping.rules import RuleMapping, mentions
+from bridge.mapping.schema import Issues
 from bridge.pipeline import Pipeline
-from bridge.ports import Observe
+from bridge.ports import Observe, Source
 from bridge.reconcile import Reconciliation
-from bridge.settings import Settings, Site, read_text
+from bridge.settings import Route, Settings, Site, read_text
 from bridge.sources.base import load_sources
 from bridge.state.pace import Allowance, Window, per_second
 from bridge.state.reconcile import Orphaned, Policy, Removed
@@ -65,17 +69,25 @@ def cluster(settings: Settings) -> Cluster:
 
 
 def endpoints(settings: Settings) -> list[Endpoint]:
-    """The endpoints with their sources. Raises ConfigError for a source that is not installed."""
+    """The endpoints with their sources. Raises ConfigError for what a source does not know."""
     sources, found = load_sources(), []
     for name, endpoint in settings.ingress.endpoints.items():
-        if endpoint.source not in sources:
-            known = ", ".join(sorted(sources))
-            raise ConfigError(
-                f"ingress.endpoints.{name}: there is no source {endpoint.source}; there are {known}"
-            )
+        try:
+            source = source_of(endpoint.source, sources).configured(endpoint.options)
+        except ConfigError as error:
+            raise ConfigError(f"ingress.endpoints.{name}: {error}") from None
         secrets = tuple(secret.get_secret_value().encode() for secret in endpoint.secrets)
-        found.append(Endpoint(name, sources[endpoint.source], settings.ingress.topic, secrets, endpoint.open))
+        found.append(Endpoint(name, source, settings.ingress.topic, secrets, endpoint.open))
     return found
+
+
+def source_of(kind: str, sources: Mapping[str, Source]) -> Source:
+    """The source of that kind. Raises ConfigError, with the nearest names, when there is none."""
+    if kind in sources:
+        return sources[kind]
+    near = get_close_matches(kind, sources, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`jira-bridge sources` lists them"
+    raise ConfigError(f"there is no source {kind}; {hint}")
 
 
 def pipeline(settings: Settings) -> Pipeline:
@@ -87,12 +99,32 @@ def pipeline(settings: Settings) -> Pipeline:
 
 def mapper(settings: Settings, sites: Sequence[mapped.Site]) -> mapped.Mapper:
     """The mapper; a user's own mapping is asked before the built-in ones. Raises ConfigError."""
-    return mapped.Mapper([*builtin_mappings(), *own_mappings(settings)], sites)
+    routing = settings.routing
+    routes = {name: _route(route) for name, route in routing.endpoints.items()}
+    return mapped.Mapper([*builtin_mappings(), *own_mappings(settings)], sites, routing.aliases, routes)
+
+
+def _route(route: Route) -> mapped.Route:
+    issues = Issues.model_validate(route.issues.model_dump())
+    return mapped.Route(
+        mentions=partial(mentions, issues),
+        site=Expression(route.site).value if route.site else None,
+        ignored=frozenset(name for name in ("draft", "bot") if getattr(route.ignore, f"{name}s")),
+        branches=tuple(route.ignore.branches),
+    )
 
 
 def own_mappings(settings: Settings) -> list[RuleMapping]:
-    """The user's own mappings. Raises ConfigError."""
-    return [parse_mapping(read_text(path), str(path)) for path in settings.mappings]
+    """The user's own mappings. Raises ConfigError, also when two extend the same one."""
+    found = [parse_own(read_text(path), str(path)) for path in settings.mappings]
+    for place, mapping in enumerate(found):
+        for other in found[:place]:
+            if mapping.extends and mapping.extends == other.extends:
+                raise ConfigError(
+                    f"{mapping.name}: extends {mapping.extends} as {other.name} does, which would never be "
+                    "asked; put both into one file"
+                )
+    return found
 
 
 def mapped_sites(settings: Settings) -> list[mapped.Site]:

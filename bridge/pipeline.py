@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from bridge.errors import FromTheFuture, SourceFailed, UnknownSource, Unmappable
 from bridge.kafka.dead_letters import Origin, origin, refused_version
@@ -43,8 +44,9 @@ class Pipeline:
                 known_as, kind = f"{found.endpoint} {found.delivery_id}", found.source
             event = self.event(found)
             known_as, kind = f"{event.source} {event.id}", event.kind
-            self._check_time(event, min(place.timestamp, record.timestamp))
             mapped, version = self.mapper.map(event), refused_version(record, microseconds(event.time))
+            newest = max((wish.time for wish in mapped.wishes), default=event.time)
+            self._check_time(newest, min(place.timestamp, record.timestamp))
         except Unmappable as error:
             return _rejected(known_as, kind, error)
         except Exception as fault:  # noqa: BLE001 - one source's code must not stop all the others
@@ -66,8 +68,8 @@ class Pipeline:
             raise UnknownSource(f"No source {found.source!r} is installed. {UnknownSource.advice}")
         return source.event(found)
 
-    def _check_time(self, event: Event, timestamp: int) -> None:
-        ahead = microseconds(event.time) / 1e6 - timestamp / 1e3
+    def _check_time(self, time: datetime, timestamp: int) -> None:
+        ahead = microseconds(time) / 1e6 - timestamp / 1e3
         if ahead > self.max_future:
             allowed = f"{self.max_future:.0f} s are allowed"
             raise FromTheFuture(f"The event's time is {ahead:.0f} s ahead of its record's; {allowed}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from bridge.errors import JiraError, Unmappable
@@ -24,6 +25,7 @@ from bridge.model import (
     Record,
     RemoteLink,
     Replaced,
+    Request,
     Row,
     Webhook,
     Written,
@@ -44,22 +46,67 @@ class Observe(Protocol):
         ...
 
 
+class Signature(Protocol):
+    """How a delivery proves who sent it. Pure."""
+
+    @property
+    def described(self) -> str:
+        """The header and what it holds, in a few words."""
+        ...
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The lower-case names of the headers that must be there."""
+        ...
+
+    def check(self, secret: bytes) -> None:
+        """Raise ConfigError for a secret that can sign nothing."""
+        ...
+
+    def verify(self, request: Request, secrets: Sequence[bytes], now: datetime) -> None:
+        """Raise BadSignature, which says what is wrong, unless one of `secrets` signs the request.
+
+        In constant time; `now` is for signatures that hold a short while only.
+        """
+        ...
+
+    def sign(self, request: Request, secret: bytes, now: datetime) -> dict[str, str]:
+        """The headers with which the vendor signs the request; for trials and tests."""
+        ...
+
+
 class Source(Protocol):
     """What one vendor's webhooks look like. Pure: functions of headers and bytes.
 
-    `kind` is the name that configuration uses. `kept_headers` are the lower-case names that
-    travel with the body. Header names handed in are lower-case.
+    The docstring of the module that a source stands in is its set-up page. Header names handed in
+    are lower-case.
     """
 
-    kind: str
-    kept_headers: frozenset[str]
+    @property
+    def kind(self) -> str:
+        """The name that configuration uses: lower case with hyphens."""
+        ...
 
-    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes]) -> None:
-        """Raise BadSignature unless one of `secrets` signs `body`, in constant time."""
+    @property
+    def vendor(self) -> str:
+        """The name that its maker writes."""
+        ...
+
+    @property
+    def signature(self) -> Signature:
+        """How its deliveries are signed."""
+        ...
+
+    def configured(self, options: Mapping[str, str]) -> Source:
+        """The source as an endpoint's `options` ask for it. Raises ConfigError for unknown ones."""
+        ...
+
+    def keep(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers that travel with the body; no secret is among them."""
         ...
 
     def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
-        """The vendor's id of this delivery, the same when it sends it again."""
+        """The vendor's id of this delivery, the same when it sends it again. Raises BadRequest."""
         ...
 
     def record_key(self, headers: Mapping[str, str], body: bytes) -> str:
@@ -75,10 +122,6 @@ class Source(Protocol):
 
     def headers(self, event: str, delivery_id: str) -> dict[str, str]:
         """The headers with which the vendor sends an event of that type; for trials and tests."""
-        ...
-
-    def sign(self, body: bytes, secret: bytes) -> dict[str, str]:
-        """The headers with which the vendor signs the body; for trials and tests."""
         ...
 
 

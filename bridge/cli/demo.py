@@ -31,7 +31,7 @@ from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.kafka.embedded import EmbeddedBroker
 from bridge.ledger import open_reader
-from bridge.model import RemoteLink
+from bridge.model import RemoteLink, Request
 from bridge.observe.health import Health
 from bridge.observe.logs import Logs, set_up
 from bridge.observe.states import tee
@@ -161,19 +161,17 @@ async def _send(service: Service, session: aiohttp.ClientSession, publish: Publi
         return str(step.body["id"])
     delivery = str(uuid.uuid4())
     url = f"{service.addresses['webhooks']}/webhooks/github"
-    async with session.post(url, data=body, headers=_signed(step.webhook, delivery, body)) as response:
+    async with session.post(url, data=body, headers=_signed(url, step.webhook, delivery, body)) as response:
         if response.status != HTTPStatus.ACCEPTED:
             raise KafkaUnavailable(f"{url} answered {response.status}: {await response.text()}")
     return delivery
 
 
-def _signed(event: str, delivery: str, body: bytes) -> dict[str, str]:
+def _signed(url: str, event: str, delivery: str, body: bytes) -> dict[str, str]:
     source = load_sources()["github"]
-    return {
-        "content-type": "application/json",
-        **source.headers(event, delivery),
-        **source.sign(body, SECRET.encode()),
-    }
+    headers = {"content-type": "application/json", **source.headers(event, delivery)}
+    request = Request("POST", url, headers, body)
+    return {**headers, **source.signature.sign(request, SECRET.encode(), datetime.now(UTC))}
 
 
 async def _check(client: JiraClient) -> bool:
@@ -208,8 +206,8 @@ def _invite(service: Service, settings: Settings, cluster: Cluster, event_id: st
     steps = story(datetime.now(UTC) - timedelta(minutes=5))
     step = next(step for step in steps if step.webhook == "pull_request")
     body = orjson.dumps(step.body)
-    sent = _signed("pull_request", str(uuid.uuid4()), body)
     url, site = f"{service.addresses['webhooks']}/webhooks/github", settings.sites[SITE].url
+    sent = _signed(url, "pull_request", str(uuid.uuid4()), body)
     headers = " ".join(f"-H {quote(f'{name}: {value}')}" for name, value in sent.items())
     out.print("\nEverything stays up until Ctrl-C:", style="bold")
     for name, address in (

@@ -20,9 +20,9 @@ _ISSUE_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 
 
 class CanonicalMapping:
-    """`bridge.mapping.mapper.Mapping` of events that say themselves what they want."""
+    """`bridge.mapping.mapper.EventMapping` of events that say themselves what they want."""
 
-    source = "cloudevents"
+    sources = frozenset({"cloudevents"})
 
     def map(self, event: Event, sites: Sites) -> Mapped:
         """A wish for each site that has the issue. Raises BadBody and BadLink."""
@@ -31,7 +31,7 @@ class CanonicalMapping:
             return Mapped(skipped=NOT_OF_INTEREST)
         if not isinstance(event.data, dict):
             raise BadBody("The event's data is not an object.")
-        issue = _issue(event.data)
+        issue = sites.current(_issue(event.data))
         subject = _global_id(event.data)
         link = _link(event.data) if action is Action.UPSERT else None
         names = sites.of(issue, _text(event.data, "site", "data"))

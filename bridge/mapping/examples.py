@@ -14,11 +14,16 @@ from bridge.model import EPOCH, Event
 
 def failures(mapping: RuleMapping) -> Iterator[str]:
     """A line for each of the file's tests that fails, with its name and the difference."""
-    mapper = Mapper([mapping], [Site("test", None)])
-    for example in mapping.tests:
-        difference = _difference(example, mapper, mapping.source)
+    for name, difference in results(mapping):
         if difference:
-            yield f"{mapping.name}: {example.name}: {difference}"
+            yield f"{mapping.name}: {name}: {difference}"
+
+
+def results(mapping: RuleMapping) -> Iterator[tuple[str, str | None]]:
+    """The file's tests by name, each with what differs from its expectation, None for nothing."""
+    mapper = Mapper([mapping], [Site("test", None)])
+    for example in mapping.file.tests:
+        yield example.name, _difference(example, mapper, min(mapping.sources))
 
 
 def plain(wish: Wish) -> dict[str, Any]:
@@ -34,22 +39,24 @@ def plain(wish: Wish) -> dict[str, Any]:
 
 
 def _difference(example: Example, mapper: Mapper, kind: str) -> str | None:
-    event = Event("test", example.source, example.type, EPOCH, example.data, kind)
+    event = Event("test", example.source, example.type, EPOCH, example.payload, kind, endpoint="test")
     try:
         mapped = mapper.map(event)
     except BridgeError as error:
-        return f"{error.code}: {error}"
-    if mapped.skipped != example.expect.skipped:
-        return f"skipped: {mapped.skipped}, expected {example.expect.skipped}"
-    return _wishes_difference(example, mapped)
+        return None if error.code == example.rejected else f"rejected: {error.code}: {error}"
+    if example.rejected:
+        return f"rejected: nothing, expected {example.rejected}"
+    if mapped.skipped != example.skipped:
+        return f"skipped: {mapped.skipped}, expected {example.skipped}"
+    return _changes_difference(example, mapped)
 
 
-def _wishes_difference(example: Example, mapped: Mapped) -> str | None:
-    expected = example.expect.wishes
+def _changes_difference(example: Example, mapped: Mapped) -> str | None:
+    expected = example.changes
     if len(mapped.wishes) != len(expected):
-        return f"{len(mapped.wishes)} wishes, expected {len(expected)}"
+        return f"{len(mapped.wishes)} changes, expected {len(expected)}"
     for place, (wish, partly) in enumerate(zip(mapped.wishes, expected, strict=True)):
-        found = next(_unlike(plain(wish), partly, f"wishes.{place}"), None)
+        found = next(_unlike(plain(wish), partly, f"changes.{place}"), None)
         if found:
             return found
     return None

@@ -6,7 +6,7 @@ https://jmespath.org/specification.html, with the functions of `_Functions` besi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -87,12 +87,16 @@ class Expression:
         return value is not None and value is not False and value not in ("", [], {})
 
     def texts(self, data: object) -> list[str]:
-        """The value as texts: one, or a list's; nulls are left out. Raises BadBody for others."""
-        value = self.value(data)
-        found = [text for text in (value if isinstance(value, list) else [value]) if text is not None]
-        if not all(isinstance(text, str) for text in found):
-            raise BadBody(f"`{self.text}` is neither a text nor a list of texts.")
-        return found
+        """The value's texts at any depth; what is no text is left out. Raises BadBody."""
+        return list(_texts(self.value(data)))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
 
 
 class Template:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -52,35 +52,64 @@ _BOTS = ("dependabot/", "renovate/")  # a package and its version: `dependabot/â
 
 
 def issue_keys(
-    texts: Iterable[str], projects: frozenset[str] | None = None, *, branches: Iterable[str] = ()
+    texts: Iterable[str],
+    projects: frozenset[str] | None = None,
+    *,
+    branches: Iterable[str] = (),
+    tags: Iterable[str] = (),
 ) -> tuple[str, ...]:
-    """The issue keys that `texts` and then `branches` name, upper-case, in order, each once.
+    """The issue keys that `texts`, `branches` and `tags` name, upper-case, in order, each once.
 
     With `projects`, keys of those projects only; None takes every project that is not a
     well-known word. Prose names a key in upper case. In a branch any case will do, for an
-    unknown project at the start of a part only (`feature/abc-12-login`, not `add-abc-12`).
+    unknown project at the start of a part only (`feature/abc-12-login`, not `add-abc-12`). In a
+    tag any case will do, for an unknown project behind `jira` only (`jira:abc-12`).
     """
-    found = dict.fromkeys(_found(texts, projects, in_branches=False))
-    found.update(dict.fromkeys(_found(branches, projects, in_branches=True)))
+    found = dict.fromkeys(_found(texts, projects, _in_prose))
+    found.update(dict.fromkeys(_found(branches, projects, _in_branch)))
+    found.update(dict.fromkeys(_found(tags, projects, _in_tag)))
     return tuple(found)
 
 
-def _found(texts: Iterable[str], projects: frozenset[str] | None, *, in_branches: bool) -> Iterator[str]:
+_Read = Callable[[re.Match[str], frozenset[str] | None], str | None]
+
+
+def _found(texts: Iterable[str], projects: frozenset[str] | None, read: _Read) -> Iterator[str]:
     for text in texts:
         for match in _CANDIDATE.finditer(text):
-            if in_branches or match[3] is None:  # in prose `ABC-12-3` is a date or a part's number
-                project = _project(match, projects, in_branch=in_branches)
-                if project:
-                    yield f"{project}-{match[2]}"
+            project = read(match, projects)
+            if project:
+                yield f"{project}-{match[2]}"
 
 
-def _project(match: re.Match[str], projects: frozenset[str] | None, *, in_branch: bool) -> str | None:
-    any_case = in_branch and projects is not None
-    for word in _tails(match[1]):
-        if (any_case or word.isupper()) and _is_known(word.upper(), projects):
-            return word.upper()
-    if in_branch and projects is None and _begins_part(match) and _is_known(match[1].upper(), None):
+def _in_prose(match: re.Match[str], projects: frozenset[str] | None) -> str | None:
+    # `ABC-12-3` is a date or a part's number.
+    return _project(match[1], projects, any_case=False) if match[3] is None else None
+
+
+def _in_branch(match: re.Match[str], projects: frozenset[str] | None) -> str | None:
+    project = _project(match[1], projects, any_case=projects is not None)
+    if project is None and projects is None and _begins_part(match) and _is_known(match[1].upper(), None):
         return match[1].upper()
+    return project
+
+
+def _in_tag(match: re.Match[str], projects: frozenset[str] | None) -> str | None:
+    # Zendesk, Datadog and others write tags in small letters.
+    any_case = projects is not None or _JIRA.match(match.string) is not None
+    return _project(match[1], projects, any_case=any_case) if match[3] is None else None
+
+
+_JIRA = re.compile(r"\s*jira(?![a-z0-9])|\s*jira_", re.ASCII | re.IGNORECASE)
+
+
+def _project(word: str, projects: frozenset[str] | None, *, any_case: bool) -> str | None:
+    tails = _tails(word)
+    if any_case and projects is None:  # `jira_abc-12`
+        tails = (tail for tail in tails if tail.upper() != "JIRA" and not _JIRA.match(tail))
+    for tail in tails:
+        if (any_case or tail.isupper()) and _is_known(tail.upper(), projects):
+            return tail.upper()
     return None
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from fnmatch import fnmatchcase
+from typing import Any, Protocol
 
-from bridge.errors import BadBody, BadLink, UnknownSource
+from bridge.errors import BadBody, BadLink, UnknownSite, UnknownSource
 from bridge.mapping.identity import issue_keys
 from bridge.model import Action, Event, Link
 
@@ -32,6 +33,45 @@ class Site:
     def takes(self, endpoint: str | None) -> bool:
         """Whether the site takes events that came in by `endpoint` (None: by Kafka itself)."""
         return self.endpoints is None or endpoint in self.endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class Mentions:
+    """The texts in which an event may name issues, by how keys are written there."""
+
+    texts: Sequence[str] = ()
+    branches: Sequence[str] = ()
+    tags: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What holds for the events of one endpoint, whatever mapping reads them.
+
+    `mentions` gives further places of issue keys in an event's document; `site` the name of the
+    site that it is for, None to go by the keys. `ignored` are facts (`draft`, `bot`) that a rule
+    tells, `branches` patterns of names, whose objects are taken for naming no issue.
+    """
+
+    mentions: Callable[[dict[str, Any]], Mentions] | None = None
+    site: Callable[[dict[str, Any]], object] | None = None
+    ignored: frozenset[str] = frozenset()
+    branches: tuple[str, ...] = ()
+
+    def reason(self, branches: Sequence[str], facts: Callable[[], frozenset[str]]) -> str | None:
+        """Why an object is ignored: `ignored_draft`, `ignored_bot` or `ignored_branch`."""
+        if self.ignored and (found := self.ignored & facts()):
+            return f"ignored_{min(found)}"
+        matches = (any(fnmatchcase(name, pattern) for pattern in self.branches) for name in branches)
+        return "ignored_branch" if self.branches and branches and all(matches) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The keys of an object's issues, by site, for every site; or why they are not looked at."""
+
+    keys: Mapping[str, tuple[str, ...]]
+    ignored: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +101,40 @@ class Mapped:
 
 
 class Sites:
-    """The sites, and which of them an issue is on."""
+    """The sites that take an event, and which of them an issue is on.
 
-    def __init__(self, sites: Iterable[Site]) -> None:
+    `aliases` are the keys that moved projects had before, and have now.
+    """
+
+    def __init__(
+        self, sites: Iterable[Site], aliases: Mapping[str, str] | None = None, route: Route | None = None
+    ) -> None:
         self._sites = {site.name: site for site in sites}
         self._claimed = frozenset[str]().union(*(site.projects or () for site in self._sites.values()))
+        self._aliases = aliases or {}
+        self._route = route or Route()
+        self._known = {site.name: self._with_former(site.projects) for site in self._sites.values()}
 
-    def named(self, texts: Sequence[str], branches: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """By site, for every site: the keys of its issues in `texts` and `branches`. Raises BadBody."""
-        found = {}
-        for site in self._sites.values():
-            keys = issue_keys(texts, site.projects, branches=branches)
-            if site.projects is None:
-                keys = tuple(key for key in keys if self._has(site, key))
-            if len(keys) > MAX_ISSUES:
-                raise BadBody(f"The event names {len(keys)} issues; {MAX_ISSUES} are allowed.")
-            found[site.name] = keys
-        return found
+    def named(
+        self, found: Mentions, document: dict[str, Any], facts: Callable[[], frozenset[str]] = frozenset
+    ) -> Named:
+        """The issues that an object names on each site, in what was found and where the route says.
+
+        `facts` tells which of `draft` and `bot` the object is. Raises BadBody and UnknownSite.
+        """
+        reason = self._route.reason(found.branches, facts)
+        if reason is not None:
+            return Named(dict.fromkeys(self._sites, ()), reason)
+        more = self._route.mentions(document) if self._route.mentions else Mentions()
+        meant = self._route.site(document) if self._route.site else None
+        if meant is not None and meant not in self._sites:
+            raise UnknownSite(f"The event names a site that does not take it. {UnknownSite.advice}")
+        return Named(
+            {
+                name: self._keys(site, found, more) if meant in (None, name) else ()
+                for name, site in self._sites.items()
+            }
+        )
 
     def of(self, issue: str, site: str | None) -> tuple[str, ...]:
         """The sites of an issue that is asked for by key or numeric id, or the site that is.
@@ -95,6 +152,31 @@ class Sites:
             raise BadLink(f"data.issue: no site has the project {_project(issue)}")
         return found
 
+    def current(self, key: str) -> str:
+        """The key that an issue of a moved project has now."""
+        project, _, number = key.rpartition("-")
+        return f"{self._aliases[project]}-{number}" if project in self._aliases else key
+
+    def _keys(self, site: Site, found: Mentions, more: Mentions) -> tuple[str, ...]:
+        keys = issue_keys(
+            (*found.texts, *more.texts),
+            self._known[site.name],
+            branches=(*found.branches, *more.branches),
+            tags=(*found.tags, *more.tags),
+        )
+        if self._aliases:
+            keys = tuple(dict.fromkeys(self.current(key) for key in keys))
+        if site.projects is None:
+            keys = tuple(key for key in keys if self._has(site, key))
+        if len(keys) > MAX_ISSUES:
+            raise BadBody(f"The event names {len(keys)} issues; {MAX_ISSUES} are allowed.")
+        return keys
+
+    def _with_former(self, projects: frozenset[str] | None) -> frozenset[str] | None:
+        if projects is None:
+            return None
+        return projects | {former for former, now in self._aliases.items() if now in projects}
+
     def _has(self, site: Site, key: str) -> bool:
         return _project(key) not in self._claimed if site.projects is None else _project(key) in site.projects
 
@@ -103,12 +185,12 @@ def _project(key: str) -> str:
     return key.rpartition("-")[0]
 
 
-class Mapping(Protocol):
+class EventMapping(Protocol):
     """How the events of one kind of source become wishes. Pure."""
 
     @property
-    def source(self) -> str:
-        """The kind of the events that it reads."""
+    def sources(self) -> frozenset[str]:
+        """The kinds of the events that it reads."""
         ...
 
     def map(self, event: Event, sites: Sites) -> Mapped:
@@ -123,26 +205,34 @@ class Mapper:
     rest stays as it is.
     """
 
-    def __init__(self, mappings: Sequence[Mapping], sites: Sequence[Site]) -> None:
+    def __init__(
+        self,
+        mappings: Sequence[EventMapping],
+        sites: Sequence[Site],
+        aliases: Mapping[str, str] | None = None,
+        routes: Mapping[str, Route] | None = None,
+    ) -> None:
         self._all = tuple(sites)
-        self._views: dict[tuple[Site, ...], Sites] = {}
+        self._aliases = aliases or {}
+        self._routes = routes or {}
+        self._views: dict[tuple[Route | None, tuple[Site, ...]], Sites] = {}
         self._by_kind = {
-            kind: [each for each in reversed(mappings) if each.source == kind]
-            for kind in {each.source for each in mappings}
+            kind: [each for each in reversed(mappings) if kind in each.sources]
+            for kind in frozenset[str]().union(*(each.sources for each in mappings))
         }
 
     def map(self, event: Event) -> Mapped:
-        """What the event asks for. Raises BadBody, BadLink and UnknownSource."""
+        """What the event asks for. Raises BadBody, BadLink, UnknownSource and UnknownSite."""
         if event.kind not in self._by_kind:
             raise UnknownSource(f"No mapping for {event.kind!r} is installed. {UnknownSource.advice}")
-        sites = self._taking(event)
+        sites = self.sites(event)
         for mapping in self._by_kind[event.kind]:
             mapped = mapping.map(event, sites)
             if mapped.skipped != NOT_OF_INTEREST:
                 return mapped
         return Mapped(skipped=NOT_OF_INTEREST)
 
-    def _taking(self, event: Event) -> Sites:
+    def sites(self, event: Event) -> Sites:
         """The sites that take the event; there are few such views, so they are kept.
 
         What came by Kafka itself may name its site, whatever endpoints that one has.
@@ -150,6 +240,7 @@ class Mapper:
         is_direct = event.endpoint is None and isinstance(event.data, dict)
         named = event.data.get("site") if is_direct else None
         taken = tuple(site for site in self._all if site.takes(event.endpoint) or site.name == named)
-        if taken not in self._views:
-            self._views[taken] = Sites(taken)
-        return self._views[taken]
+        view = self._routes.get(event.endpoint or ""), taken
+        if view not in self._views:
+            self._views[view] = Sites(taken, self._aliases, view[0])
+        return self._views[view]

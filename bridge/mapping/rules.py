@@ -1,104 +1,155 @@
 """Mappings in the users' own format: a YAML file of rules that carries its own tests.
 
-Of an event, all rules of its type speak, each of one object (or of several, with `each`). The
-format is `bridge.mapping.schema`; `builtin/github.yaml` is an example of all of it.
+All rules that match an event speak, each of one object (or of several, with `each`). The format
+is `bridge.mapping.schema`; `builtin/github.yaml` is an example of all of it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from bridge.errors import BadBody, BadLink, ConfigError
+from bridge.mapping.document import Document, merge_patch
 from bridge.mapping.expressions import Expression, Template
 from bridge.mapping.identity import clip, global_id, web_url
-from bridge.mapping.mapper import NO_ISSUE_KEY, NOT_OF_INTEREST, Mapped, Sites, Wish
-from bridge.mapping.schema import Example, LinkTexts, MappingFile, Rule, Skip, State
-from bridge.model import Action, Event, Link, RemoteObject
+from bridge.mapping.mapper import NO_ISSUE_KEY, NOT_OF_INTEREST, Mapped, Mentions, Sites, Wish
+from bridge.mapping.schema import Issues, LinkTexts, MappingFile, Match, Rule, State
+from bridge.model import Action, Event, Link, RemoteObject, Status
+from bridge.times import parse_time
 
 MAX_ITEMS = 2048
 """Items of `each`; the most commits that GitHub sends with a push."""
 
 MAX_SEQUENCE = 2**63 - 1
 _SEQUENCE_BASE = 10_000
+_MAX_TYPES = 1_000
 
-_NO_STATE = State(title="", rank=0)
-_Part = TypeVar("_Part", Skip, Rule)
 _AUTHORITY = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#@]+)", re.ASCII | re.IGNORECASE)
 
+Data = dict[str, Any]
+"""What expressions are of: `body` and `event`, and `item` and `state` where there are such."""
 
-def parse_mapping(text: str, name: str) -> RuleMapping:
-    """The mapping in a file's text. Raises ConfigError, which names the file and all bad keys."""
+
+def parse_mapping(text: str, name: str, bases: Mapping[str, Data] | None = None) -> RuleMapping:
+    """The mapping in a file's text; `bases` are what it may extend, by kind.
+
+    Raises ConfigError, with a line for each fault, its place in the file and its key.
+    """
+    document = Document(text, name)
+    data = _extended(document, bases or {})
     try:
-        return RuleMapping(name, MappingFile.model_validate(yaml.safe_load(text)))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: not YAML: {error}") from None
-    except RecursionError:
-        raise ConfigError(f"{name}: nested too deeply") from None
+        return RuleMapping(name, MappingFile.model_validate(data), extends=document.data.get("extends"))
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False)
-        lines = (
-            f"{name}: {'.'.join(map(str, fault['loc'])) or '(file)'}: {fault['msg']}" for fault in faults
+        raise ConfigError("\n".join(_faults(document, error))) from None
+
+
+def _extended(document: Document, bases: Mapping[str, Data]) -> Data:
+    data = document.data
+    if "extends" not in data:
+        return data
+    kind, own = data["extends"], {name: value for name, value in data.items() if name != "extends"}
+    if kind not in bases:
+        raise ConfigError(
+            f"{document.place(['extends'])}: extends: there is no built-in mapping of that name; there are "
+            f"{', '.join(sorted(bases))}"
         )
-        raise ConfigError("\n".join(lines)) from None
+    if "source" in own:
+        raise ConfigError(f"{document.place(['source'])}: source: is that of the mapping that is extended")
+    base = {name: value for name, value in bases[kind].items() if name != "tests"}
+    merged: Data = merge_patch(base, own)
+    return merged
+
+
+def _faults(document: Document, error: ValidationError) -> Iterator[str]:
+    for fault in error.errors(include_url=False, include_input=False):
+        key = ".".join(map(str, fault["loc"]))
+        yield f"{document.place(fault['loc'])}: {key or '(file)'}: {fault['msg']}"
 
 
 class RuleMapping:
-    """`bridge.mapping.mapper.Mapping` of a file.
+    """`bridge.mapping.mapper.EventMapping` of a file.
 
-    `name` is the file's, `types` are those of the events that it speaks of.
+    `name` is the file's, `extends` the kind whose built-in mapping it is laid over.
     """
 
-    def __init__(self, name: str, file: MappingFile) -> None:
+    def __init__(self, name: str, file: MappingFile, extends: str | None = None) -> None:
         self.name = name
-        self.source = file.source
-        self.tests: tuple[Example, ...] = file.tests
-        self._file = file
-        self._skips = _by_type(file.skip)
-        self._rules = _by_type(file.rules)
-        self.types = frozenset(self._skips) | frozenset(self._rules)
+        self.file = file
+        self.extends = extends
+        self.sources = frozenset(file.source)
+        self._known: dict[str, tuple[tuple[tuple[str, Match], ...], tuple[Rule, ...]]] = {}
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of event that it speaks of, as they are written in the file."""
+        matches = (*self.file.skip_when.values(), *(rule.match for rule in self.file.rules.values()))
+        return frozenset(type_ for match in matches for type_ in match.type)
 
     def map(self, event: Event, sites: Sites) -> Mapped:
         """The wishes of all rules that speak of the event. Raises BadBody and BadLink."""
-        skips, rules = self._skips.get(event.type, ()), self._rules.get(event.type, ())
+        skips, rules = self._of_type(event.type)
         if not (skips or rules):
             return Mapped(skipped=NOT_OF_INTEREST)
-        if not isinstance(event.data, dict):
-            raise BadBody("The event's data is not an object.")
-        for skip in skips:
-            if _holds(skip.when, event.data):
-                return Mapped(skipped=skip.reason)
-        speaking = [rule for rule in rules if _holds(rule.when, event.data)]
-        wishes = tuple(wish for rule in speaking for wish in self._wishes(rule, event, sites))
+        data = document_of(event)
+        for reason, match in skips:
+            if holds(match.when, data):
+                return Mapped(skipped=reason)
+        speaking = [rule for rule in rules if holds(rule.match.when, data)]
+        wishes: list[Wish] = []
+        ignored: str | None = None
+        for rule in speaking:
+            for each in items_of(rule, data):
+                named = sites.named(mentions(rule.issues, each), each, partial(facts, rule, each))
+                ignored = ignored or named.ignored
+                if rule.action is Action.SET or any(named.keys.values()):
+                    wishes += self._spoken(rule, event, each, named.keys)
         if wishes:
-            return Mapped(wishes)
-        return Mapped(skipped=NO_ISSUE_KEY if speaking else NOT_OF_INTEREST)
+            return Mapped(tuple(wishes))
+        return Mapped(skipped=ignored or (NO_ISSUE_KEY if speaking else NOT_OF_INTEREST))
 
-    def _wishes(self, rule: Rule, event: Event, sites: Sites) -> Iterator[Wish]:
-        for data in _documents(rule.each, event.data):
-            texts = [text for each in rule.keys.texts for text in each.texts(data)]
-            branches = [text for each in rule.keys.branches for text in each.texts(data)]
-            named = sites.named(texts, branches)
-            if rule.action is Action.SET or any(named.values()):
-                yield from self._spoken(rule, event, data, named)
+    def _of_type(self, type_: str) -> tuple[tuple[tuple[str, Match], ...], tuple[Rule, ...]]:
+        """The skips and the rules of a type. Types are the senders' to choose: few are remembered."""
+        known = self._known.get(type_)
+        if known is None:
+            skips = tuple(pair for pair in self.file.skip_when.items() if is_of(type_, pair[1].type))
+            known = skips, tuple(rule for rule in self.file.rules.values() if is_of(type_, rule.match.type))
+            if len(self._known) < _MAX_TYPES:
+                self._known[type_] = known
+        return known
 
     def _spoken(
-        self, rule: Rule, event: Event, data: dict[str, Any], named: dict[str, tuple[str, ...]]
+        self, rule: Rule, event: Event, data: Data, named: Mapping[str, tuple[str, ...]]
     ) -> Iterator[Wish]:
-        subject = global_id(_system(event), rule.object, rule.id.text(data, whole=True))
-        sequence, state = _sequence(rule.sequence, data), _state(rule, data)
-        link = self._link(rule.link, state, data) if rule.link and any(named.values()) else None
+        subject = self.global_id(rule, event, data)
+        sequence, time = sequence_of(rule, data), time_of(rule, event, data)
+        name, state = state_of(rule, data)
+        is_gone = rule.delete_when is not None and rule.delete_when.is_true(data)
+        action = Action.DELETE if is_gone and rule.action is Action.UPSERT else rule.action
+        link = None
+        if any(named.values()) and not is_gone:
+            link = self.link(rule, {**data, "state": {"name": name, "title": state and state.title}}, state)
         for site, keys in named.items():
-            for issues in [keys] if rule.action is Action.SET else [(key,) for key in keys]:
+            sets = [() if is_gone else keys] if rule.action is Action.SET else [(key,) for key in keys]
+            for issues in sets:
                 shown = link if issues else None
-                yield Wish(rule.action, site, subject, issues, shown, sequence, event.time, state.rank)
+                yield Wish(action, site, subject, issues, shown, sequence, time, rank(state))
 
-    def _link(self, texts: LinkTexts, state: State, data: dict[str, Any]) -> Link:
-        data = {**data, "state_title": state.title}
+    def global_id(self, rule: Rule, event: Event, data: Data) -> str:
+        """What the rule's object is called. Raises BadBody for one without an id."""
+        account = rule.subject.system.text(data, whole=True) if rule.subject.system else event.source
+        found = _AUTHORITY.match(account)
+        system = f"{self.file.source[0]}:{found[1].lower() if found else account}"
+        return global_id(system, rule.subject.type, rule.subject.id.text(data, whole=True))
+
+    def link(self, rule: Rule, data: Data, state: State | None) -> Link:
+        """The link as the rule writes it. Raises BadBody and BadLink."""
+        texts: LinkTexts = rule.link
         title = _clipped(texts.title, data)
         if not title:
             raise BadLink("title: is blank")
@@ -106,44 +157,71 @@ class RuleMapping:
             url=web_url(texts.url.text(data), "url"),
             title=title,
             summary=_clipped(texts.summary, data),
-            icon=self._file.icon and self._file.icon.part,
-            status=None if state is _NO_STATE else state.part,
+            icon=self.file.icon and self.file.icon.part,
+            status=_status(rule, data, state),
         )
         relationship = _clipped(texts.relationship, data)
-        return Link(object=shown, application=self._file.application.part, relationship=relationship)
+        return Link(object=shown, application=self.file.application.part, relationship=relationship)
 
 
-def _by_type(parts: tuple[_Part, ...]) -> dict[str, tuple[_Part, ...]]:
-    types = {type_ for part in parts for type_ in part.types}
-    return {type_: tuple(part for part in parts if type_ in part.types) for type_ in types}
+# --- the parts of a rule -------------------------------------------------------------------
 
 
-def _holds(when: Expression | None, data: dict[str, Any]) -> bool:
+def document_of(event: Event) -> Data:
+    """What a mapping's expressions are of. Raises BadBody unless the event's data is an object."""
+    if not isinstance(event.data, dict):
+        raise BadBody("The event's data is not an object.")
+    told = {
+        "type": event.type,
+        "source": event.source,
+        "id": event.id,
+        "endpoint": event.endpoint,
+        "subject": event.subject,
+    }
+    return {"body": event.data, "event": told}
+
+
+def is_of(type_: str, types: tuple[str, ...]) -> bool:
+    """Whether a type is among `types`, in which a * at the end is any ending."""
+    return any(type_.startswith(each[:-1]) if each.endswith("*") else type_ == each for each in types)
+
+
+def holds(when: Expression | None, data: Data) -> bool:
+    """Whether a condition holds; none always does."""
     return when is None or when.is_true(data)
 
 
-def _documents(each: Expression | None, data: dict[str, Any]) -> list[dict[str, Any]]:
-    """What expressions are evaluated on: the data, or the data beside each of its items."""
-    if each is None:
+def items_of(rule: Rule, data: Data) -> list[Data]:
+    """What the rule's expressions are of: the data, or the data with each of its items. Raises BadBody."""
+    if rule.each is None:
         return [data]
-    items = each.value(data)
+    items = rule.each.value(data)
     if not isinstance(items, list | None):
-        raise BadBody(f"`{each.text}` is not a list.")
+        raise BadBody(f"`{rule.each.text}` is not a list.")
     if items and len(items) > MAX_ITEMS:
-        raise BadBody(f"`{each.text}` has {len(items)} items; {MAX_ITEMS} are allowed.")
+        raise BadBody(f"`{rule.each.text}` has {len(items)} items; {MAX_ITEMS} are allowed.")
     return [{**data, "item": item} for item in items or ()]
 
 
-def _system(event: Event) -> str:
-    """The kind and the host (or the whole source, where it is no URL)."""
-    found = _AUTHORITY.match(event.source)
-    return f"{event.kind}:{found[1].lower() if found else event.source}"
+def mentions(issues: Issues, data: Data) -> Mentions:
+    """The texts in which issue keys are looked for. Raises BadBody."""
+    texts, branches, tags = (
+        [text for each in expressions for text in each.texts(data)]
+        for expressions in (issues.texts, issues.branches, issues.tags)
+    )
+    return Mentions(texts, branches, tags)
 
 
-def _sequence(parts: tuple[Expression, ...], data: dict[str, Any]) -> int:
+def facts(rule: Rule, data: Data) -> frozenset[str]:
+    """Which of `draft` and `bot` hold."""
+    told = (("draft", rule.draft), ("bot", rule.bot))
+    return frozenset(name for name, when in told if when is not None and when.is_true(data))
+
+
+def sequence_of(rule: Rule, data: Data) -> int:
     """One number that orders as the parts do; of all but the first, 9,999 is the greatest."""
     sequence = 0
-    for place, part in enumerate(parts):
+    for place, part in enumerate(rule.version.sequence):
         value = part.value(data)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise BadBody(f"`{part.text}` is not a number of a sequence.")
@@ -153,15 +231,33 @@ def _sequence(parts: tuple[Expression, ...], data: dict[str, Any]) -> int:
     return sequence
 
 
-def _state(rule: Rule, data: dict[str, Any]) -> State:
-    """The state as the table has it; one that the vendor has added since is shown by its name."""
+def time_of(rule: Rule, event: Event, data: Data) -> datetime:
+    """The rule's own time where it has one and the body tells it, else the event's."""
+    told = rule.version.time and parse_time(rule.version.time.value(data))
+    return told or event.time
+
+
+def state_of(rule: Rule, data: Data) -> tuple[str, State | None]:
+    """The state's name, and the state as the table has it; others are shown by their name."""
     if rule.state is None:
-        return _NO_STATE
+        return "", None
     value = rule.state.value(data)
     if not isinstance(value, str) or not value:
         raise BadBody(f"`{rule.state.text}` is not the name of a state.")
-    return rule.states.get(value) or State.model_construct(title=clip(value.replace("_", " ")))
+    return value, rule.states.get(value) or State.model_construct(title=clip(value.replace("_", " ")))
 
 
-def _clipped(text: Template | None, data: dict[str, Any]) -> str | None:
+def rank(state: State | None) -> int:
+    """The state's rank; without a state there is one rank only."""
+    return state.rank if state else 0
+
+
+def _status(rule: Rule, data: Data, state: State | None) -> Status | None:
+    if rule.resolved_when is None:
+        return state.part if state else None
+    resolved = rule.resolved_when.is_true(data)
+    return state.shown(resolved) if state else Status(resolved=resolved)
+
+
+def _clipped(text: Template | None, data: Data) -> str | None:
     return clip(text.text(data)) if text else None

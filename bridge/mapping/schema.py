@@ -1,19 +1,20 @@
 """The format of a mapping file: what may stand in it, checked when it is read.
 
 A *text* is written as it is, with JMESPath expressions in braces; an *expression* is JMESPath
-alone. Both are of the event's data, with `item` beside it under `each`, and `state_title` in a
-link.
+alone. Both are of one document: `body` is what was sent, `event` its type, source, id, endpoint and
+subject, `item` the one of `each`, and in a link `state` is the state's name and title.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic.json_schema import WithJsonSchema
 
 from bridge.errors import BadLink
-from bridge.mapping.expressions import Expression, Template
+from bridge.mapping.expressions import MAX_LENGTH, Expression, Template
 from bridge.mapping.identity import MAX_UNITS, clip, utf16_units, web_url
 from bridge.model import Action, Application, Icon, Status, StatusIcon
 
@@ -37,11 +38,36 @@ def _name(given: object) -> str:
     return _text(given)
 
 
-Expr = Annotated[Expression, PlainValidator(lambda given: Expression(_text(given)))]
-Text = Annotated[Template, PlainValidator(lambda given: Template(_text(given)))]
-Url = Annotated[str, PlainValidator(_web_url)]
-Name = Annotated[str, PlainValidator(_name)]
+def _listed(given: object) -> object:
+    return [given] if isinstance(given, str) else given
+
+
+def _one_or_more(items: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [items, {"type": "array", "items": items, "minItems": 1}]})
+
+
+_WRITTEN: dict[str, Any] = {"type": "string"}
+
+Expr = Annotated[
+    Expression,
+    PlainValidator(lambda given: Expression(_text(given))),
+    WithJsonSchema({"type": "string", "maxLength": MAX_LENGTH, "description": "a JMESPath expression"}),
+]
+Text = Annotated[
+    Template,
+    PlainValidator(lambda given: Template(_text(given))),
+    WithJsonSchema({"type": "string", "description": "a text, with JMESPath expressions in braces"}),
+]
+Url = Annotated[str, PlainValidator(_web_url), WithJsonSchema({"type": "string", "format": "uri"})]
+Name = Annotated[str, PlainValidator(_name), WithJsonSchema({"type": "string", "maxLength": MAX_UNITS})]
 Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Kind = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Kinds = Annotated[
+    tuple[Kind, ...], BeforeValidator(_listed), Field(min_length=1), _one_or_more({"type": "string"})
+]
+Types = Annotated[
+    tuple[str, ...], BeforeValidator(_listed), Field(min_length=1), _one_or_more({"type": "string"})
+]
 
 
 class _Section(BaseModel):
@@ -51,8 +77,8 @@ class _Section(BaseModel):
 class Origin(_Section):
     """`application`: the kind of system and its name, by which Jira groups links."""
 
-    type: Name
-    name: Name
+    type: Name = Field(description="kind of system, as a reversed domain: com.github")
+    name: Name = Field(description="its name, as people know it")
 
     @cached_property
     def part(self) -> Application:
@@ -63,8 +89,8 @@ class Origin(_Section):
 class Picture(_Section):
     """`icon`: a picture of 16x16, and the text beside it."""
 
-    url: Url
-    title: Name
+    url: Url = Field(description="address of the picture, which browsers of Jira's users can reach")
+    title: Name = Field(description="text shown with it")
 
     @cached_property
     def part(self) -> Icon:
@@ -75,92 +101,116 @@ class Picture(_Section):
 class State(_Section):
     """One of `states`: how it looks, and whether it outranks others of the same instant."""
 
-    title: Name
-    icon: Url | None = None
-    resolved: bool = False
-    rank: int = Field(0, ge=0, le=255)
+    title: Name = Field(description="what people read")
+    icon: Url | None = Field(None, description="address of a picture of 16x16")
+    resolved: bool = Field(False, description="whether the link is struck through")
+    rank: int = Field(0, ge=0, le=255, description="of two events of one instant the higher wins")
 
     @cached_property
     def part(self) -> Status:
         """The part of a link."""
-        return Status(resolved=self.resolved, icon=StatusIcon(url16x16=self.icon, title=self.title))
+        return self.shown(self.resolved)
+
+    def shown(self, resolved: bool) -> Status:
+        """The part of a link that is struck through, or not."""
+        return Status(resolved=resolved, icon=StatusIcon(url16x16=self.icon, title=self.title))
 
 
-class Keys(_Section):
-    """`keys`: where issue keys are looked for; each expression gives a text or a list of texts."""
+class Match(_Section):
+    """Which events are meant: those of these types for which `when` holds."""
 
-    texts: tuple[Expr, ...] = ()
-    branches: tuple[Expr, ...] = ()
+    type: Types = Field(description="types of event; a * at the end is any ending")
+    when: Expr | None = Field(None, description="condition: neither false, null nor empty")
+
+
+class Subject(_Section):
+    """`subject`: what the link is of; its globalId is made of these."""
+
+    type: Code = Field(description="type of object: pull_request, build, ticket")
+    id: Text = Field(description="the object's own id; every piece of it must be there")
+    system: Text | None = Field(
+        None, description="the system's host or account; left out: the event's source, or its host"
+    )
+
+
+class Issues(_Section):
+    """`issues`: where issue keys are looked for; each expression gives texts, at any depth."""
+
+    texts: tuple[Expr, ...] = Field((), description="titles, messages, descriptions: keys in capitals")
+    branches: tuple[Expr, ...] = Field((), description="names of branches: keys in any case")
+    tags: tuple[Expr, ...] = Field(
+        (), description="labels, tags, custom fields: any case for known projects, or behind `jira:`"
+    )
+
+
+class Newness(_Section):
+    """`version`: what makes one event newer than another; the sequence counts first, then the time."""
+
+    time: Expr | None = Field(None, description="the moment; left out: the event's own")
+    sequence: tuple[Expr, ...] = Field(
+        (), max_length=5, description="whole numbers that grow, the weightiest first; the others below 10000"
+    )
 
 
 class LinkTexts(_Section):
     """`link`: what people see in the issue."""
 
-    url: Text
-    title: Text
-    summary: Text | None = None
-    relationship: Text | None = None
-
-
-class Skip(_Section):
-    """One of `skip`: events that ask for nothing, by the code of the reason."""
-
-    reason: Code
-    types: frozenset[str]
-    when: Expr | None = None
+    url: Text = Field(description="where the link leads")
+    title: Text = Field(description="what it says")
+    summary: Text | None = Field(None, description="a line below it")
+    relationship: Text | None = Field(None, description="heading under which Jira lists it: pull request")
 
 
 class Rule(_Section):
-    """One of `rules`: events of these types, for which `when` holds, speak of this object."""
+    """One of `rules`: the events that match speak of this object."""
 
-    types: frozenset[str]
-    when: Expr | None = None
-    each: Expr | None = None
-    action: Action
-    object: Code
-    id: Text
-    keys: Keys
-    sequence: tuple[Expr, ...] = ()
-    state: Expr | None = None
-    states: dict[str, State] = {}
-    link: LinkTexts | None = None
-
-    @model_validator(mode="after")
-    def _has_link_unless_delete(self) -> Self:
-        if (self.link is None) != (self.action is Action.DELETE):
-            raise ValueError("a rule has a `link`, unless its action is `delete`")
-        return self
-
-
-class Expected(_Section):
-    """`expect`: the reason for a skip, or the wishes, each by as much of it as matters."""
-
-    skipped: str | None = None
-    wishes: tuple[dict[str, Any], ...] = ()
-
-    @model_validator(mode="after")
-    def _is_one_of_both(self) -> Self:
-        if (self.skipped is None) == (not self.wishes):
-            raise ValueError("expected either `skipped` or `wishes`")
-        return self
+    match: Match = Field(description="which events")
+    each: Expr | None = Field(None, description="a list: the rule speaks of each of its items, as `item`")
+    action: Literal[Action.SET, Action.UPSERT] = Field(
+        description="set: the event names all issues of its object; upsert: it adds to them"
+    )
+    subject: Subject = Field(description="what the link is of")
+    issues: Issues = Field(description="where issue keys are looked for")
+    version: Newness = Field(Newness(), description="what makes one event newer than another")
+    delete_when: Expr | None = Field(
+        None, description="condition: the object is gone, and its links with it (upsert: those named)"
+    )
+    state: Expr | None = Field(None, description="name of the state the object is in")
+    states: dict[str, State] = Field({}, description="states by name; others are shown by their name")
+    resolved_when: Expr | None = Field(
+        None, description="condition: the link is struck through; left out: as the state says"
+    )
+    draft: Expr | None = Field(None, description="condition: a draft, which routing may ignore")
+    bot: Expr | None = Field(None, description="condition: made by a bot, which routing may ignore")
+    link: LinkTexts = Field(description="what people see in the issue")
 
 
 class Example(_Section):
     """One of `tests`: an event, and what should come of it on a site with any project."""
 
-    name: str
-    type: str
-    source: str = "https://example.com"
-    data: dict[str, Any]
-    expect: Expected
+    name: str = Field(description="what is shown, in a sentence")
+    type: str = Field(description="the event's type")
+    source: str = Field("https://example.com", description="the event's source: a URL or an account")
+    payload: dict[str, Any] = Field(description="the body")
+    changes: tuple[dict[str, Any], ...] = Field((), description="the changes, each as far as it matters")
+    skipped: str | None = Field(None, description="or the reason for which there are none")
+    rejected: str | None = Field(None, description="or the code of the error")
+
+    @model_validator(mode="after")
+    def _expects_one_thing(self) -> Self:
+        if sum(map(bool, (self.changes, self.skipped, self.rejected))) != 1:
+            raise ValueError("expected one of `changes`, `skipped` and `rejected`")
+        return self
 
 
 class MappingFile(_Section):
-    """A whole file: one mapping, for one kind of source, with its own tests."""
+    """A mapping of jira-link-bridge: what the events of a kind of source mean in Jira."""
 
-    source: Code
-    application: Origin
-    icon: Picture | None = None
-    skip: tuple[Skip, ...] = ()
-    rules: tuple[Rule, ...]
-    tests: Annotated[tuple[Example, ...], Field(min_length=1)]
+    source: Kinds = Field(description="the kind of source, or several")
+    application: Origin = Field(description="the system that the links are of")
+    icon: Picture | None = Field(None, description="picture of the links")
+    skip_when: dict[Code, Match] = Field(
+        {}, description="events that ask for nothing, by the code of the reason"
+    )
+    rules: dict[Code, Rule] = Field(description="rules by name; all that match an event speak")
+    tests: tuple[Example, ...] = Field(min_length=1, description="the mapping's own tests")

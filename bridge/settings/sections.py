@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic.json_schema import WithJsonSchema
 
+from bridge.mapping.expressions import Expression
 from bridge.settings.layers import Key
 
 FORMAT = 1
@@ -121,6 +122,12 @@ def _distinct(values: list[str]) -> list[str]:
     return values
 
 
+def _expression(text: str) -> str:
+    Expression(text)
+    return text
+
+
+JmesPath = Annotated[str, AfterValidator(_expression)]
 Secret = Annotated[SecretStr, BeforeValidator(_reveal)]
 # No pattern: the schema is of what is written, which may be `env:NAME`.
 InstanceId = Annotated[str, BeforeValidator(_reveal), AfterValidator(_member)]
@@ -233,6 +240,9 @@ class Endpoint(Section):
     source: str = Field(min_length=1, description="kind of the sender (github, gitlab, cloudevents…)")
     secrets: list[Secret] = Field([], description="signing secrets; any of them is accepted, for rotations")
     open: bool = Field(False, description="take deliveries without a signature, from anyone")
+    options: dict[str, str] = Field(
+        {}, description="what the source lets choose: a header's name, an algorithm; see docs/sources.md"
+    )
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:
@@ -248,6 +258,10 @@ class Ingress(Section):
 
     host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - it serves a network
     port: Port = Field(8080, description="port to listen on; 0 takes a free one")
+    public_url: HttpUrl | None = Field(
+        None,
+        description="address by which senders know the bridge, before /webhooks; left out: their Host",
+    )
     topic: Topic = Field("bridge.events", description="topic that deliveries are published to")
     max_body_bytes: int = Field(
         900_000, ge=1, le=1_000_000, description="longest body taken; with its headers it must fit into 1 MiB"
@@ -434,10 +448,13 @@ class Site(Section):
         """Where its API is asked."""
         return self.url or f"{GATEWAY}/{self.cloud_id}"
 
-    def meets(self, other: Site) -> bool:
-        """Whether one event could belong to both sites."""
-        pairs = ((self.projects, other.projects), (self.endpoints, other.endpoints))
-        return all(mine is None or its is None or set(mine) & set(its) for mine, its in pairs)
+    def meets(self, other: Site, told_apart: Collection[str] = ()) -> bool:
+        """Whether one event could belong to both sites; those of some endpoints name theirs."""
+        if self.projects and other.projects and not set(self.projects) & set(other.projects):
+            return False
+        if self.endpoints is None or other.endpoints is None:
+            return True
+        return not set(self.endpoints) & set(other.endpoints) <= set(told_apart)
 
 
 class Ledger(Section):
@@ -517,6 +534,51 @@ class Reconcile(Section):
     )
 
 
+class Mentions(Section):
+    """Where issue keys are looked for, beside where the mapping looks; JMESPath expressions."""
+
+    texts: list[JmesPath] = Field([], description="in titles, messages, descriptions: keys in capitals")
+    branches: list[JmesPath] = Field([], description="in names of branches: keys in any case")
+    tags: list[JmesPath] = Field([], description="in labels, tags, custom fields: keys in any case")
+
+
+class Ignore(Section):
+    """Objects that are taken for naming no issue."""
+
+    drafts: bool = Field(False, description="drafts")
+    bots: bool = Field(False, description="what bots made")
+    branches: Annotated[list[str], AfterValidator(_distinct)] = Field(
+        [], description="what is on branches of these patterns only, as renovate/*"
+    )
+
+
+class Route(Section):
+    """What holds for one endpoint's events, whatever mapping reads them."""
+
+    issues: Mentions = Field(Mentions(), description="where else issue keys are looked for")
+    site: JmesPath | None = Field(
+        None, description="expression of the name of the site that an event is for; null: by the issue's key"
+    )
+    ignore: Ignore = Field(Ignore(), description="objects that are taken for naming no issue")
+
+
+class Routing(Section):
+    """Which issues, of which site, an event is taken to name."""
+
+    aliases: dict[Project, Project] = Field(
+        {}, description="projects that were moved: the key that each had, and the one that it has"
+    )
+    endpoints: dict[Name, Route] = Field({}, description="by endpoint")
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        again = [former for former, now in self.aliases.items() if now in self.aliases]
+        if again:
+            text = "leads to a project that was moved too; expected the key that it has today"
+            raise Contradiction(*((("aliases", former), text) for former in again))
+        return self
+
+
 class Log(Section):
     """What is written to standard error."""
 
@@ -524,7 +586,10 @@ class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severity written")
 
 
-_MEETS = "may take the same event as the site {}; give both `projects`, or `endpoints`, with none in common"
+_MEETS = (
+    "may take the same event as the site {}; give both `projects`, or `endpoints`, with none in common, or "
+    "the `site` of their endpoints under routing"
+)
 
 
 class Settings(Section):
@@ -535,6 +600,7 @@ class Settings(Section):
     )
     kafka: Kafka = Field(Kafka(), description="the topics, and the way to them")
     ingress: Ingress = Field(Ingress(), description="the server that takes webhooks")
+    routing: Routing = Field(Routing(), description="which issues, of which site, an event is taken to name")
     sites: dict[Name, Site] = Field({}, description="Jira sites by name")
     ledger: Ledger = Field(Ledger(), description="where it stands what is wanted and what Jira has")
     mappings: list[FilePath] = Field([], description="mapping files of your own, beside the built-in ones")
@@ -550,10 +616,26 @@ class Settings(Section):
             raise Contradiction((("topic",), "is not among kafka.topics; expected one that a worker reads"))
         return ingress
 
+    @field_validator("routing")
+    @classmethod
+    def _of_endpoints(cls, routing: Routing, info: ValidationInfo) -> Routing:
+        ingress = info.data.get("ingress")
+        # As below, a worker's own configuration may leave the endpoints out.
+        if ingress and ingress.endpoints and (strange := set(routing.endpoints) - set(ingress.endpoints)):
+            found = (("endpoints", name) for name in sorted(strange))
+            raise Contradiction(*((key, "is not the name of an endpoint of ingress") for key in found))
+        return routing
+
     @field_validator("sites")
     @classmethod
     def _apart(cls, sites: dict[str, Site], info: ValidationInfo) -> dict[str, Site]:
-        pairs = [(one, other) for one, other in combinations(sites, 2) if sites[one].meets(sites[other])]
+        routing = info.data.get("routing") or Routing()
+        told_apart = [name for name, route in routing.endpoints.items() if route.site]
+        pairs = [
+            (one, other)
+            for one, other in combinations(sites, 2)
+            if sites[one].meets(sites[other], told_apart)
+        ]
         found: list[tuple[Key, str]] = [((other,), _MEETS.format(one)) for one, other in pairs]
         ingress = info.data.get("ingress")
         # A worker's own configuration may leave out the endpoints, and so their secrets.

@@ -1,23 +1,30 @@
-"""What sources share: finding them, reading headers, bodies and times."""
+"""What sources share: how they are found, and the source whose body is JSON, as nearly all are."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import orjson
 
 import bridge.sources
 from bridge.errors import BadBody, BadRequest, ConfigError
-from bridge.model import EPOCH
-from bridge.ports import Source
+from bridge.model import Event, Webhook
+from bridge.ports import Signature, Source
+from bridge.times import parse_time
 
 ENTRY_POINTS = "bridge.sources"
 """The group under which a package outside names its sources, instances of `bridge.ports.Source`."""
+
+Paths = tuple[str, ...]
+"""Dotted paths into a body, a list's items by number: `commits.0.id`."""
 
 
 def load_sources() -> dict[str, Source]:
@@ -45,6 +52,132 @@ def _outside() -> Iterator[tuple[str, Source]]:
         yield f"{point.name} = {point.value}", point.load()
 
 
+def page(source: Source) -> str:
+    """The set-up page of a source, in Markdown: the docstring of its module."""
+    return inspect.getdoc(sys.modules[type(source).__module__]) or ""
+
+
+class JsonSource:
+    """`bridge.ports.Source` of a vendor that posts JSON; a subclass says where things stand.
+
+    What is not found where it should be is done without, as far as that goes: an event without a
+    time has that of its receipt, a delivery without an id is named by a digest of its body.
+    """
+
+    kind: ClassVar[str]
+    vendor: ClassVar[str]
+    signature: ClassVar[Signature]
+
+    type_header: ClassVar[str] = ""
+    """The header that tells the event's type; without it, the first text at `type_paths` does."""
+    type_paths: ClassVar[Paths] = ()
+    id_header: ClassVar[str] = ""
+    """The header that names the delivery; without it, the first text or number at `id_paths` does."""
+    id_paths: ClassVar[Paths] = ()
+    kept: ClassVar[tuple[str, ...]] = ()
+    """Other headers that travel with the body."""
+    origin: ClassVar[Paths] = ()
+    """Where the event's source stands, a URL or an account: the first that is found, else `home`."""
+    home: ClassVar[str]
+    objects: ClassVar[Paths | Mapping[str, Paths]] = ()
+    """What tells objects apart, for all types or by type.
+
+    It may be coarser than a link's identity but never finer: what shares a globalId must share a
+    record key.
+    """
+    times: ClassVar[Paths] = ()
+    """Where times stand; the latest is the event's."""
+
+    def configured(self, options: Mapping[str, str]) -> Self:
+        """Itself, since nothing can be chosen. Raises ConfigError for any option."""
+        if options:
+            raise ConfigError(f"the source {self.kind} has no options; found {', '.join(sorted(options))}")
+        return self
+
+    def headers(self, event: str, delivery_id: str) -> dict[str, str]:
+        """The headers that tell the event's type and the delivery, where this vendor has them."""
+        told = {self.type_header: event, self.id_header: delivery_id}
+        return {name: value for name, value in told.items() if name}
+
+    def keep(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """The type, the delivery and what else the class says."""
+        names = {self.type_header, self.id_header, *self.kept}
+        return {name: value for name, value in headers.items() if name in names}
+
+    def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
+        """What names the delivery. Raises BadRequest where a header should and is missing."""
+        for name, paths in ((self.type_header, self.type_paths), (self.id_header, self.id_paths)):
+            if name and not paths:
+                require(headers, name)
+        return headers.get(self.id_header) or self._told_id(headers, body) or _digest(body)
+
+    def _told_id(self, headers: Mapping[str, str], body: bytes) -> str:
+        try:
+            return first(self.parse(headers, body), self.id_paths) if self.id_paths else ""
+        except BadBody:
+            return ""
+
+    def record_key(self, headers: Mapping[str, str], body: bytes) -> str:
+        """`<kind>/<object>`, as much of it as can be read."""
+        try:
+            data = self.parse(headers, body)
+        except BadBody:
+            return f"{self.kind}/"
+        return f"{self.kind}/{self.subject_of(self.type_of(headers, data), data)}"
+
+    def event(self, webhook: Webhook) -> Event:
+        """Parse the delivery. Raises BadBody."""
+        data = self.parse(webhook.headers, webhook.body)
+        type_ = self.type_of(webhook.headers, data)
+        if not type_:
+            raise BadBody(f"The event's type is missing: {' or '.join(self._type_places())}.")
+        times = map(parse_time, self.times_of(type_, data))
+        return Event(
+            id=webhook.delivery_id,
+            source=self.origin_of(webhook, data),
+            type=type_,
+            time=max((time for time in times if time is not None), default=self.default_time(webhook)),
+            data=data,
+            kind=self.kind,
+            subject=self.subject_of(type_, data),
+            endpoint=webhook.endpoint,
+        )
+
+    def _type_places(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.type_header, *self.type_paths) if name)
+
+    # --- what a vendor that does it another way says otherwise ---------------------------------
+
+    def parse(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:  # noqa: ARG002 - for others
+        """The JSON object in the body. Raises BadBody."""
+        return parse_object(body)
+
+    def type_of(self, headers: Mapping[str, str], data: dict[str, Any]) -> str:
+        """The event's type, empty when it is not told."""
+        return headers.get(self.type_header, "") or first(data, self.type_paths)
+
+    def subject_of(self, type_: str, data: dict[str, Any]) -> str:
+        """What the event is about, among all that its source tells of."""
+        paths = self.objects.get(type_, ()) if isinstance(self.objects, Mapping) else self.objects
+        return "/".join(text(at(data, path)) for path in paths)
+
+    def times_of(self, type_: str, data: dict[str, Any]) -> Iterable[object]:  # noqa: ARG002 - for others
+        """The values that may be the event's time."""
+        return (at(data, path) for path in self.times)
+
+    def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:  # noqa: ARG002 - for others
+        """Where the event comes from: a URL or an account."""
+        return first(data, self.origin) or self.home
+
+    def default_time(self, webhook: Webhook) -> datetime:
+        """The event's time where the body has none."""
+        return webhook.received_at
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
 def require(headers: Mapping[str, str], name: str) -> str:
     """The header, which its source always sends. Raises BadRequest when it is missing."""
     value = headers.get(name)
@@ -55,31 +188,44 @@ def require(headers: Mapping[str, str], name: str) -> str:
 
 def parse_object(body: bytes | str) -> dict[str, Any]:
     """The JSON object in the body. Raises BadBody."""
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadBody(f"The body is not JSON: {error}") from None
+    data = _parse(body)
     if not isinstance(data, dict):
         raise BadBody(f"The body is JSON, but not an object: {type(data).__name__}")
     return data
 
 
-def parse_time(value: object) -> datetime | None:
-    """The moment in UTC that ISO 8601 text or seconds since the epoch tell, else None.
+def parse_batch(body: bytes) -> dict[str, Any]:
+    """The list of JSON objects in the body, as `events` of an object. Raises BadBody."""
+    data = _parse(body)
+    if not isinstance(data, list) or not all(isinstance(each, dict) for each in data):
+        raise BadBody("The body is JSON, but not a list of objects.")
+    return {"events": data}
 
-    A text without a zone is taken for UTC. Nothing before the epoch is believed.
-    """
+
+def _parse(body: bytes | str) -> object:
     try:
-        moment = _moment(value)
-    except (ValueError, OverflowError):
-        return None
-    return moment if moment is not None and moment >= EPOCH else None
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadBody(f"The body is not JSON: {error}") from None
 
 
-def _moment(value: object) -> datetime | None:
-    if isinstance(value, str):
-        read = datetime.fromisoformat(value)
-        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return EPOCH + timedelta(seconds=value)
-    return None
+def at(data: object, path: str) -> object:
+    """What stands at a dotted path, None where it leads nowhere."""
+    for name in path.split("."):
+        if isinstance(data, dict):
+            data = data.get(name)
+        elif isinstance(data, list) and name.isdecimal() and int(name) < len(data):
+            data = data[int(name)]
+        else:
+            return None
+    return data
+
+
+def text(value: object) -> str:
+    """A text or a whole number as text; anything else is empty."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def first(data: object, paths: Iterable[str]) -> str:
+    """The first text or number that is found at one of the paths, else an empty text."""
+    return next((found for found in (text(at(data, path)) for path in paths) if found), "")

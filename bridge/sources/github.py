@@ -1,125 +1,111 @@
-"""GitHub's webhooks.
+"""GitHub: pull requests, pushes, workflow runs, checks, deployments, releases and commit statuses.
 
-Headers, the signature and the two content types:
-https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers
-https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
+## Set up
+
+1. In the repository or the organisation: *Settings > Webhooks > Add webhook*.
+2. *Payload URL*: `https://BRIDGE/webhooks/github`. *Content type*: `application/json` (a form works too).
+3. *Secret*: a long random text, the same as in the configuration:
+
+       ingress:
+         endpoints:
+           github:
+             source: github
+             secrets: [env:GITHUB_WEBHOOK_SECRET]
+
+4. *Let me select individual events*: Pull requests, Pushes, Workflow runs, Check runs, Check suites,
+   Deployment statuses, Releases, Statuses. Others are taken and skipped.
+
+GitHub does not repeat a delivery that failed; *Recent Deliveries* has a button for it.
+
+## Events
+
+| event | link |
+| --- | --- |
+| `pull_request` | the pull request, on all issues of its title and head branch |
+| `push` | each commit whose message names an issue, and the branch whose name does |
+| `workflow_run` | one a workflow and branch, which each run changes |
+| `check_run`, `check_suite` | one a check and branch; those of GitHub Actions are told of as runs |
+| `deployment_status` | one an environment and ref |
+| `release` | the release, on all issues of its name, tag and notes |
+| `status` | one a context and branch |
+
+Skipped with a reason: `ping`, GitHub's first delivery; a `tag`, which belongs to no issue; an
+`actions_check`, which its run tells of. All other events are not of interest.
+
+## Links
+
+A pull request is struck through when it is merged or closed, a build when it passed, a branch when it
+is deleted. A key that leaves a pull request's title takes the link off the issue; a push or a build
+adds to what others said. Keys in titles and messages are written in capitals, in branches as you like.
+
+## Signature
+
+`X-Hub-Signature-256`: `sha256=` and the HMAC-SHA256 of the raw body in hexadecimal. `X-GitHub-Delivery`
+names the delivery, the same when it is redelivered. There is no timestamp.
+
+## Facts
+
+- https://docs.github.com/en/webhooks/webhook-events-and-payloads
+- https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
 from bridge.errors import BadBody
-from bridge.model import Event, Webhook
-from bridge.sources import signing
-from bridge.sources.base import parse_object, parse_time, require
-
-SIGNATURE, EVENT, DELIVERY = "x-hub-signature-256", "x-github-event", "x-github-delivery"
-
-# What tells the objects of one type apart within a repository. It may be coarser than a link's
-# identity (all pushes of a repository share a key, since one commit comes in many branches), but
-# never finer: what shares a globalId must share a record key.
-OBJECTS: Mapping[str, tuple[str, ...]] = {
-    "check_run": ("check_run.name",),
-    "check_suite": ("check_suite.app.id",),
-    "deployment_status": ("deployment.environment",),
-    "issues": ("issue.number",),
-    "pull_request": ("pull_request.number",),
-    "release": ("release.id",),
-    "status": ("context",),
-    "workflow_run": ("workflow_run.workflow_id", "workflow_run.head_branch"),
-}
-
-# The latest of these is when the object came to be as the body shows it. A check run has no
-# `updated_at`; a release has had one since 2025 only.
-TIMES = ("updated_at", "completed_at", "started_at", "published_at", "created_at")
+from bridge.sources.base import JsonSource, at, parse_object, text
+from bridge.sources.signing import Hmac
 
 
-class GitHub:
+class GitHub(JsonSource):
     """`bridge.ports.Source` for github.com and GitHub Enterprise Server."""
 
     kind = "github"
-    kept_headers = frozenset({EVENT, DELIVERY, "content-type"})
+    vendor = "GitHub"
+    signature = Hmac("x-hub-signature-256", prefix="sha256=")
+    type_header = "x-github-event"
+    id_header = "x-github-delivery"
+    kept = ("content-type",)
+    origin = ("repository.html_url",)
+    home = "https://github.com"
+    # All pushes of a repository share a key, since one commit comes in many branches.
+    objects = {  # noqa: RUF012 - a ClassVar of the base
+        "check_run": ("check_run.name",),
+        "check_suite": ("check_suite.app.id",),
+        "deployment_status": ("deployment.environment",),
+        "issues": ("issue.number",),
+        "pull_request": ("pull_request.number",),
+        "release": ("release.id",),
+        "status": ("context",),
+        "workflow_run": ("workflow_run.workflow_id", "workflow_run.head_branch"),
+    }
+    # A check run has no `updated_at`; a release has had one since 2025 only.
+    times = ("updated_at", "completed_at", "started_at", "published_at", "created_at")
 
-    def headers(self, event: str, delivery_id: str) -> dict[str, str]:
-        """The headers that tell the event's type and the delivery."""
-        return {EVENT: event, DELIVERY: delivery_id}
-
-    def sign(self, body: bytes, secret: bytes) -> dict[str, str]:
-        """The headers with which GitHub signs the body; for demonstrations and tests."""
-        return {SIGNATURE: signing.sign(body, secret, prefix="sha256=")}
-
-    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[bytes]) -> None:
-        """Raise BadSignature unless one of `secrets` signs the raw body."""
-        signing.verify(headers.get(SIGNATURE), body, secrets, prefix="sha256=")
-
-    def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:  # noqa: ARG002 - in the headers
-        """The delivery's GUID, the same when GitHub redelivers. Raises BadRequest."""
-        require(headers, EVENT)
-        return require(headers, DELIVERY)
-
-    def record_key(self, headers: Mapping[str, str], body: bytes) -> str:
-        """`github/<repository id>/<event>/<object>`, as much of it as can be read."""
-        event = headers.get(EVENT, "")
+    def parse(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+        """The JSON object in the body, or in the one field of a form. Raises BadBody."""
+        if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            return parse_object(body)
         try:
-            data = _parse(headers, body)
-        except BadBody:
-            return f"{self.kind}//{event}"
-        return f"{self.kind}/{_text(_at(data, 'repository.id'))}/{_subject(event, data)}"
+            (payload,) = parse_qs(body.decode("ascii"), max_num_fields=2, errors="strict")["payload"]
+        except (ValueError, KeyError):
+            raise BadBody("The body is a form without one field `payload`.") from None
+        return parse_object(payload)
 
-    def event(self, webhook: Webhook) -> Event:
-        """Parse the delivery. Raises BadBody."""
-        type_ = webhook.headers.get(EVENT)
-        if not type_:
-            raise BadBody(f"The delivery has no header {EVENT}.")
-        data = _parse(webhook.headers, webhook.body)
-        url = _at(data, "repository.html_url")
-        return Event(
-            id=webhook.delivery_id,
-            source=url if isinstance(url, str) and url else "https://github.com",
-            type=type_,
-            time=max(_times(type_, data), default=webhook.received_at),
-            data=data,
-            kind=self.kind,
-            subject=_subject(type_, data),
-            endpoint=webhook.endpoint,
-        )
+    def subject_of(self, type_: str, data: dict[str, Any]) -> str:
+        """`<repository id>/<type>/<object>`: a type has objects of its own."""
+        told = (text(at(data, "repository.id")), type_, super().subject_of(type_, data))
+        return "/".join(part for part in told if part)
+
+    def times_of(self, type_: str, data: dict[str, Any]) -> Iterable[object]:
+        """Those of the object that the event is named after; a push says when in its repository."""
+        if type_ == "push":
+            yield at(data, "repository.pushed_at")
+        described = data.get(type_, data)
+        yield from super().times_of(type_, described if isinstance(described, dict) else {})
 
 
 SOURCE = GitHub()
-
-
-def _parse(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        return parse_object(body)
-    try:
-        (payload,) = parse_qs(body.decode("ascii"), max_num_fields=2, errors="strict")["payload"]
-    except (ValueError, KeyError):
-        raise BadBody("The body is a form without one field `payload`.") from None
-    return parse_object(payload)
-
-
-def _subject(event: str, data: dict[str, Any]) -> str:
-    return "/".join([event, *(_text(_at(data, path)) for path in OBJECTS.get(event, ()))])
-
-
-def _times(event: str, data: dict[str, Any]) -> Iterator[datetime]:
-    # A push says when in its repository, as seconds since the epoch.
-    found = [_at(data, "repository.pushed_at")] if event == "push" else []
-    described = data.get(event, data)
-    if isinstance(described, dict):
-        found += [described.get(name) for name in TIMES]
-    return (time for time in map(parse_time, found) if time is not None)
-
-
-def _at(data: object, path: str) -> object:
-    for name in path.split("."):
-        data = data.get(name) if isinstance(data, dict) else None
-    return data
-
-
-def _text(value: object) -> str:
-    return str(value) if isinstance(value, str | int) else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from bridge.mapping.builtin import builtin_mappings
 from bridge.mapping.mapper import Mapped, Mapper, Site, Wish
-from bridge.model import Action, Webhook
+from bridge.model import Action, Request, Webhook
 from bridge.sources.github import SOURCE
 from tests.deliveries import RECEIVED_AT
 
@@ -122,7 +123,9 @@ def test_a_body_without_a_key_has_no_link(path: Path) -> None:
 def test_a_signed_body_is_accepted(path: Path) -> None:
     """The raw bytes verify, and the record key names the repository."""
     raw = path.read_bytes()
-    SOURCE.verify(SOURCE.sign(raw, b"secret"), raw, [b"secret"])
+    request = Request("POST", "", {}, raw)
+    headers = SOURCE.signature.sign(request, b"secret", RECEIVED_AT)
+    SOURCE.signature.verify(replace(request, headers=headers), [b"secret"], RECEIVED_AT)
     key = SOURCE.record_key({"x-github-event": path.name.partition(".")[0]}, raw)
     assert key.startswith("github/")
 

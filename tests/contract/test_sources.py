@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
+import copy
 import pkgutil
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import bridge.sources
-from bridge.errors import BadBody, BadSignature, ConfigError
-from bridge.mapping.builtin import builtin_mappings
-from bridge.mapping.mapper import Mapper, Site
+from bridge.errors import BadSignature, ConfigError
+from bridge.kafka.envelope import encode
+from bridge.model import Outcome, Record, Webhook
+from bridge.pipeline import Pipeline
 from bridge.sources import base
-from bridge.sources.base import load_sources
-from tests.deliveries import SOURCES, Delivery, deliveries
+from bridge.sources.base import load_sources, page
+from tests.deliveries import MAPPER, RECEIVED_AT, SOURCES, Delivery, deliveries, outcome
 
 SECRET = b"tide and anchor"
 SHARED = {"base", "signing"}
 """Modules of `bridge.sources` that are no vendor's."""
 
 SAMPLES = [pytest.param(each, id=f"{kind}-{each.name}") for kind in SOURCES for each in deliveries(kind)]
+SECTIONS = ("## Set up", "## Events", "## Links", "## Signature", "## Facts")
 
-
-@pytest.fixture
-def mapper() -> Mapper:
-    """The built-in mappings, for one site with any project."""
-    return Mapper(builtin_mappings(), [Site("main", None)])
+every_kind = pytest.mark.parametrize("kind", SOURCES)
+every_sample = pytest.mark.parametrize("sample", SAMPLES)
 
 
 def test_every_module_is_a_source() -> None:
     """A source is found by its place: each module that is not shared has one."""
     modules = {module.name for module in pkgutil.iter_modules(bridge.sources.__path__)} - SHARED
-    assert len(modules) == len(SOURCES)
-    assert "github" in SOURCES
+    assert {name.replace("_", "-") for name in modules} == set(SOURCES)
 
 
 def package(folder: Path, kind: str) -> None:
@@ -63,61 +68,176 @@ def test_a_package_outside_takes_no_kind_away(tmp_path: Path, monkeypatch: pytes
         load_sources()
 
 
-@pytest.mark.parametrize("kind", SOURCES)
+@every_kind
+def test_every_source_has_a_set_up_page(kind: str) -> None:
+    """The docstring of its module says how to set it up, and where its facts were found."""
+    told = page(SOURCES[kind])
+    places = [told.find(section) for section in SECTIONS]
+    assert places == sorted(places)
+    assert min(places) > 0
+    assert told.startswith(SOURCES[kind].vendor)
+    assert f"source: {kind}" in told
+    assert "https://" in told.partition("## Facts")[2]
+
+
+@every_kind
 def test_every_source_has_samples(kind: str) -> None:
-    """A source without samples in tests/samples/<kind>/ is not done."""
-    assert deliveries(kind)
+    """A source has samples of what matters, and one that means harm; each says where its shape is from."""
+    names = [each.name for each in deliveries(kind)]
+    assert len(names) >= 5
+    assert any("hostile" in name for name in names)
+    assert all(each.sample["from"].startswith("https://") for each in deliveries(kind))
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
+@every_sample
+def test_a_sample_comes_to_what_it_says(sample: Delivery) -> None:
+    """The events and the changes are those in the file, to the letter."""
+    assert outcome(sample.webhook) == sample.expected
+    reason = sample.expected["skipped"] or sample.expected["rejected"]
+    assert bool(sample.expected["changes"]) != bool(reason)
+
+
+@every_sample
 def test_a_signed_sample_is_accepted(sample: Delivery) -> None:
-    """A sample that is signed verifies, and one that was changed on the way does not."""
-    source = SOURCES[sample.kind]
-    signed = {**sample.headers, **source.sign(sample.body, SECRET)}
-    source.verify(signed, sample.body, [b"another", SECRET])
-    with pytest.raises(BadSignature):
-        source.verify(signed, sample.body + b" ", [SECRET])
-    with pytest.raises(BadSignature):
-        source.verify(sample.headers, sample.body, [SECRET])
+    """A sample that is signed verifies for a while, and one of another's does not."""
+    source, request = SOURCES[sample.kind], sample.request
+    headers = source.signature.sign(request, SECRET, RECEIVED_AT)
+    signed = replace(request, headers={**request.headers, **headers})
+    source.signature.verify(signed, [b"another", SECRET], RECEIVED_AT + timedelta(seconds=60))
+    for refused, secrets in ((signed, [b"another"]), (signed, []), (request, [SECRET])):
+        with pytest.raises(BadSignature) as told:
+            source.signature.verify(refused, secrets, RECEIVED_AT)
+        assert SECRET.decode() not in str(told.value)
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
+@every_sample
+def test_a_changed_sample_is_refused(sample: Delivery) -> None:
+    """One more byte in the body breaks a signature; a token cannot tell."""
+    source, request = SOURCES[sample.kind], sample.request
+    if source.signature.sign(request, SECRET, RECEIVED_AT) == source.signature.sign(
+        replace(request, body=b"x"), SECRET, RECEIVED_AT
+    ):
+        pytest.skip("this source's senders send a token, and sign no body")
+    headers = {**request.headers, **source.signature.sign(request, SECRET, RECEIVED_AT)}
+    changed = replace(request, headers=headers, body=request.body + b" ")
+    with pytest.raises(BadSignature):
+        source.signature.verify(changed, [SECRET], RECEIVED_AT)
+
+
+@every_sample
 def test_the_kept_headers_are_enough(sample: Delivery) -> None:
     """The event comes out the same when only the kept headers travelled with the body."""
     source = SOURCES[sample.kind]
-    kept = {name: value for name, value in sample.headers.items() if name in source.kept_headers}
-    whole = source.event(sample.webhook)
-    assert all(name == name.lower() for name in source.kept_headers)
-    assert source.event(Delivery(sample.kind, sample.name, kept, sample.body).webhook) == whole
-    assert (whole.kind, whole.id) == (sample.kind, source.delivery_id(sample.headers, sample.body))
+    kept = source.keep(sample.headers)
+    assert source.keep(kept) == kept
+    assert all(name == name.lower() for name in kept)
+    secret = source.signature.sign(sample.request, SECRET, RECEIVED_AT)
+    assert not {name for name, value in source.keep(secret).items() if SECRET.decode() in value}
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
-def test_a_sample_comes_to_wishes_or_a_reason(sample: Delivery, mapper: Mapper) -> None:
-    """Each sample maps without an error, to exactly one of wishes and a reason."""
-    mapped = mapper.map(SOURCES[sample.kind].event(sample.webhook))
-    assert bool(mapped.wishes) != bool(mapped.skipped)
-    for wish in mapped.wishes:
-        assert (wish.link is None) == (not wish.issues)
-
-
-@pytest.mark.parametrize("sample", SAMPLES)
+@every_sample
 def test_the_record_key_depends_on_the_object_alone(sample: Delivery) -> None:
     """Neither the order of the body's members nor its whitespace nor a damaged body matters."""
     source = SOURCES[sample.kind]
     key = source.record_key(sample.headers, sample.body)
-    same = orjson.dumps(orjson.loads(sample.body), option=orjson.OPT_SORT_KEYS)
-    assert key == source.record_key(sample.headers, same)
     assert isinstance(source.record_key({}, sample.body[:-9]), str)
-    with pytest.raises(BadBody):
-        source.event(Delivery(sample.kind, sample.name, sample.headers, sample.body[:-9]).webhook)
+    if not isinstance(sample.sample["request"]["body"], str):
+        same = orjson.dumps(orjson.loads(sample.body), option=orjson.OPT_SORT_KEYS)
+        assert key == source.record_key(sample.headers, same)
 
 
-@pytest.mark.parametrize("kind", SOURCES)
-def test_what_shares_a_link_shares_a_record_key(kind: str, mapper: Mapper) -> None:
+@every_kind
+def test_what_shares_a_link_shares_a_record_key(kind: str) -> None:
     """Events of one globalId stay in one partition, so that they keep their order."""
     keys = defaultdict(set)
     for sample in deliveries(kind):
-        for wish in mapper.map(SOURCES[kind].event(sample.webhook)).wishes:
-            keys[wish.global_id].add(SOURCES[kind].record_key(sample.headers, sample.body))
+        for change in sample.expected["changes"]:
+            keys[change["globalId"]].add(SOURCES[kind].record_key(sample.headers, sample.body))
     assert {subject: found for subject, found in keys.items() if len(found) > 1} == {}
+
+
+# --- any input -----------------------------------------------------------------------------
+
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    1e300,
+    2**63,
+    "",
+    " ",
+    "x" * 300,
+    "\x00\u202e",
+    "javascript:alert(1)",
+    [],
+    {},
+    [[]],
+]
+PIPELINE = Pipeline(SOURCES, MAPPER, float("inf"))
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The paths of all values within a document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, each in inner:
+        yield (*path, name)
+        yield from places(each, (*path, name))
+
+
+def mutate(body: Any, path: tuple[str | int, ...], odd: Any) -> None:
+    """Put an odd value at the path, or take what stands there away for `...`."""
+    *above, last = path
+    for step in above:
+        try:
+            body = body[step]
+        except (KeyError, IndexError, TypeError):
+            return  # it went with an earlier mutation
+    if isinstance(body, str) or (isinstance(body, list) and isinstance(last, int) and last >= len(body)):
+        return
+    if isinstance(body, dict | list):
+        if odd is ...:
+            body.pop(last) if isinstance(body, dict) and last in body else None
+        else:
+            body[last] = odd  # type: ignore[index]
+
+
+@every_kind
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_any_mutation_is_a_change_or_has_a_reason(kind: str, data: st.DataObject) -> None:
+    """Whatever is missing, null or of another type, no code fails."""
+    bodies = [each for each in deliveries(kind) if not isinstance(each.sample["request"]["body"], str)]
+    sample = data.draw(st.sampled_from(bodies))
+    body = copy.deepcopy(sample.sample["request"]["body"])
+    paths = list(places(body))
+    changes = st.lists(
+        st.tuples(st.sampled_from(paths), st.sampled_from([..., *ODD])), min_size=1, max_size=3
+    )
+    for path, odd in data.draw(changes):
+        mutate(body, path, copy.deepcopy(odd))
+    check(replace(sample, body=orjson.dumps(body)))
+
+
+@every_kind
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_any_bytes_have_a_reason(kind: str, data: st.DataObject) -> None:
+    """Neither does what is no JSON, or JSON of another kind, under any headers."""
+    whole = st.sampled_from([b"[]", b"{}", b"1", b"null", b"[1]", b'"x"', b"[{}]"])
+    body = data.draw(st.one_of(st.binary(max_size=40), whole))
+    headers = data.draw(st.sampled_from([{}, *(each.headers for each in deliveries(kind))]))
+    check(replace(deliveries(kind)[0], headers=headers, body=body))
+
+
+def check(sample: Delivery) -> None:
+    """A delivery comes to changes or to a reason, and never to `source_failed`."""
+    source = SOURCES[sample.kind]
+    assert isinstance(source.record_key(sample.headers, sample.body), str)
+    webhook = Webhook("main", sample.kind, "d-1", source.keep(sample.headers), sample.body, RECEIVED_AT)
+    value, headers = encode(webhook)
+    at = int(RECEIVED_AT.timestamp() * 1000)
+    item = PIPELINE(Record("events", 0, 0, at, None, value, tuple(headers)))
+    assert item.reason != "source_failed", item.detail
+    assert (item.outcome is None) == bool(item.changes)
+    assert item.outcome in {None, Outcome.SKIPPED, Outcome.REJECTED}

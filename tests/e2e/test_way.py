@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from aiokafka import AIOKafkaConsumer
 from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.ledger import open_reader
-from bridge.model import Outcome
+from bridge.model import Outcome, Request
 from bridge.observe.health import Health
 from bridge.ports import Publish
 from bridge.service import Role, Service
@@ -56,7 +57,7 @@ class Way:
         headers = {
             "content-type": "application/json",
             **GITHUB.headers(event, delivery or str(uuid.uuid4())),
-            **GITHUB.sign(body, secret),
+            **GITHUB.signature.sign(Request("POST", "", {}, body), secret, datetime.now(UTC)),
         }
         url = f"{self.service.addresses['webhooks']}/webhooks/github"
         async with self.session.post(url, data=body, headers=headers) as response:

@@ -21,7 +21,7 @@ from bridge.kafka.client import Producer
 from bridge.kafka.cluster import Cluster
 from bridge.kafka.embedded import EmbeddedBroker
 from bridge.kafka.envelope import decode
-from bridge.model import Record, Webhook
+from bridge.model import Record, Request, Webhook
 from bridge.observe.health import Health
 from bridge.observe.metrics import Metrics
 from bridge.observe.server import probes
@@ -49,7 +49,8 @@ class Ingress:
         self, body: Any = BODY, *, to: str = "github", secret: bytes = SECRETS[0], **headers: str | None
     ) -> tuple[int, dict[str, Any], aiohttp.ClientResponse]:
         """Post a delivery as GitHub does; headers are given with underscores, None leaves one out."""
-        signed = GitHub().sign(body if isinstance(body, bytes) else BODY, secret)
+        request = Request("POST", "", {}, body if isinstance(body, bytes) else BODY)
+        signed = GitHub().signature.sign(request, secret, NOW)
         usual = {"content-type": "application/json", "x-github-event": "ping", "x-github-delivery": "d-1"}
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {name: value for name, value in {**usual, **signed, **given}.items() if value is not None}

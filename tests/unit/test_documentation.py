@@ -12,8 +12,10 @@ from bridge.errors import BadBody, BridgeError, JiraNotFound
 from bridge.kafka.dead_letters import Fate, Place, dead_letter, marker, refused
 from bridge.kafka.survey import Status
 from bridge.mapping.builtin import builtin_files
+from bridge.mapping.rules import RuleMapping
 from bridge.model import Call, CallKind, Known, LinkKey, Record, Version
 from bridge.observe.states import STATES
+from bridge.sources.base import load_sources, page
 from bridge.state.reconcile import Difference
 
 ROOT = Path(__file__).parents[2]
@@ -47,11 +49,18 @@ def test_every_code_is_documented(kind: type[BridgeError]) -> None:
 
 
 def test_every_skip_is_documented() -> None:
-    """Each reason for which a built-in mapping skips has its row."""
-    skips = {skip.reason for file in builtin_files() for skip in file._file.skip}
-    assert {
-        skip for skip in skips | {"not_of_interest", "no_issue_key"} if f"| `{skip}` |" not in OPERATIONS
-    } == set()
+    """Each reason for which any event is skipped has its row."""
+    skips = {"not_of_interest", "no_issue_key", "ignored_draft", "ignored_bot", "ignored_branch"}
+    assert {skip for skip in skips if f"| `{skip}` |" not in OPERATIONS} == set()
+
+
+@pytest.mark.parametrize("mapping", builtin_files(), ids=lambda mapping: mapping.name)
+def test_every_skip_of_a_source_is_explained(mapping: RuleMapping) -> None:
+    """A reason of a built-in mapping stands on the set-up page of each of its sources."""
+    sources = load_sources()
+    for kind in mapping.sources & sources.keys():
+        told = page(sources[kind])
+        assert [reason for reason in mapping.file.skip_when if f"`{reason}`" not in told] == []
 
 
 def test_dead_letters_are_documented() -> None:

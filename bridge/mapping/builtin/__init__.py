@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from typing import Any
 
 from bridge.mapping.canonical import CanonicalMapping
-from bridge.mapping.mapper import Mapping
+from bridge.mapping.document import Document
+from bridge.mapping.mapper import EventMapping
 from bridge.mapping.rules import RuleMapping, parse_mapping
 
 
 def builtin_files() -> list[RuleMapping]:
     """The mappings of the files, in the order of their names."""
-    found = sorted(
-        (each for each in files(__name__).iterdir() if each.name.endswith(".yaml")), key=lambda f: f.name
-    )
-    return [parse_mapping(each.read_text("utf-8"), each.name) for each in found]
+    return [parse_mapping(text, name) for name, text in _texts().items()]
 
 
-def builtin_mappings() -> list[Mapping]:
+def builtin_mappings() -> list[EventMapping]:
     """All of them, for a Mapper; mappings of one's own go behind these."""
     return [CanonicalMapping(), *builtin_files()]
+
+
+def parse_own(text: str, name: str) -> RuleMapping:
+    """A user's mapping, which may extend one of the built-in files. Raises ConfigError."""
+    return parse_mapping(text, name, _bases())
+
+
+def _bases() -> dict[str, dict[str, Any]]:
+    return {name.removesuffix(".yaml"): Document(text, name).data for name, text in _texts().items()}
+
+
+def _texts() -> dict[str, str]:
+    found = (each for each in files(__name__).iterdir() if each.name.endswith(".yaml"))
+    return {each.name: each.read_text("utf-8") for each in sorted(found, key=lambda each: each.name)}

@@ -2,67 +2,135 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from bridge.errors import BadSignature
-from bridge.sources import signing
+from bridge.errors import BadSignature, ConfigError
+from bridge.model import Request
+from bridge.ports import Signature
+from bridge.sources.signing import Either, Hmac, StandardWebhooks, TimedHmac, Token
+
+NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
 # https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries#testing-the-webhook-payload-validation
 SECRET = b"It's a Secret to Everybody"
 BODY = b"Hello, World!"
-SIGNATURE = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+KNOWN = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+
+PLAIN = Hmac("x-signature", prefix="sha256=")
+SEVERAL = Hmac("x-signature", prefix="v1=", several=True)
+TIMED = TimedHmac("x-signature", "x-timestamp", lambda sent, at: at + b"." + sent.body, "ts.body")
+FIELDS = TimedHmac("x-signature", "t", lambda sent, at: at + sent.body, "ts+body", field="v1")
+ALL = [PLAIN, SEVERAL, TIMED, FIELDS, StandardWebhooks(), Token("x-token"), Token(), Either(TIMED, Token())]
 
 
-def test_signs_as_github_documents() -> None:
+def request(url: str = "https://bridge.example.com/webhooks/x", **headers: str) -> Request:
+    """A delivery; headers are given with underscores."""
+    return Request("POST", url, {name.replace("_", "-"): value for name, value in headers.items()}, BODY)
+
+
+def test_makes_the_known_answer() -> None:
     """GitHub's known answer comes out of its secret and body."""
-    assert signing.sign(BODY, SECRET, prefix="sha256=") == SIGNATURE
+    assert PLAIN.sign(request(), SECRET, NOW) == {"x-signature": f"sha256={KNOWN}"}
 
 
+@pytest.mark.parametrize("signature", ALL)
 @pytest.mark.parametrize("secrets", [[SECRET], [b"new", SECRET], [SECRET, b"old"]])
-def test_accepts_any_of_the_secrets(secrets: list[bytes]) -> None:
+def test_accepts_any_of_the_secrets(signature: Signature, secrets: list[bytes]) -> None:
     """During a rotation the old and the new secret both hold."""
-    signing.verify(SIGNATURE, BODY, secrets, prefix="sha256=")
-    with pytest.raises(BadSignature, match="No secret"):
-        signing.verify(SIGNATURE, BODY + b"!", secrets, prefix="sha256=")
+    signed = Request("POST", "", signature.sign(request(), SECRET, NOW), BODY)
+    signature.verify(signed, secrets, NOW)
+    with pytest.raises(BadSignature):
+        signature.verify(signed, [b"another"], NOW)
+    with pytest.raises(BadSignature):
+        signature.verify(signed, [], NOW)
+
+
+@pytest.mark.parametrize("signature", ALL)
+@pytest.mark.parametrize(
+    "odd", ["", " ", ",", "=", "v1,", "v1=", "sha256=", "ü" * 64, "\udcff", "\x00", "t=1,v1=ü"]
+)
+def test_refuses_everything_else(signature: Signature, odd: str) -> None:
+    """What is no signature is refused as such, non-ASCII text and half characters too."""
+    names = ("x-signature", "x-timestamp", "x-token", "authorization", "webhook-id", "webhook-timestamp")
+    given = dict.fromkeys((*names, "webhook-signature"), odd)
+    for headers in (given, {**given, "x-timestamp": "1772712000", "webhook-timestamp": "1772712000"}):
+        with pytest.raises(BadSignature) as refused:
+            signature.verify(Request("POST", "", headers, BODY), [SECRET], NOW)
+        assert "Everybody" not in str(refused.value)
+        assert KNOWN not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "given", [KNOWN, f"sha256={KNOWN[:-1]}", f"sha256={KNOWN}0", f"SHA256={KNOWN}", f"sha256={KNOWN.upper()}"]
+)
+def test_a_digest_is_taken_to_the_letter(given: str) -> None:
+    """Neither a part of the digest nor another case will do."""
+    with pytest.raises(BadSignature):
+        PLAIN.verify(request(x_signature=given), [SECRET], NOW)
+
+
+def test_one_of_several_signatures_is_enough() -> None:
+    """While the sender rotates its secret it signs with both."""
+    made = SEVERAL.sign(request(), SECRET, NOW)["x-signature"]
+    SEVERAL.verify(request(x_signature=f"v0=1,v1={'0' * 64}, {made}"), [SECRET], NOW)
+    with pytest.raises(BadSignature, match="does not begin with v1="):
+        SEVERAL.verify(request(x_signature="v0=1,v2=2"), [SECRET], NOW)
+
+
+@pytest.mark.parametrize("signature", [TIMED, FIELDS, StandardWebhooks()])
+@pytest.mark.parametrize(("seconds", "told"), [(301, "301 s old"), (-301, "301 s ahead")])
+def test_a_signature_holds_for_a_while(signature: Signature, seconds: int, told: str) -> None:
+    """What was signed long ago, or will be, is refused with how far off it is."""
+    signed = Request("POST", "", signature.sign(request(), SECRET, NOW), BODY)
+    signature.verify(signed, [SECRET], NOW + timedelta(seconds=300))
+    signature.verify(signed, [SECRET], NOW - timedelta(seconds=300))
+    with pytest.raises(BadSignature, match=told):
+        signature.verify(signed, [SECRET], NOW + timedelta(seconds=seconds))
+
+
+def test_a_timestamp_cannot_be_renewed() -> None:
+    """The timestamp is signed too."""
+    signed = TIMED.sign(request(), SECRET, NOW - timedelta(days=1))
+    renewed = {**signed, "x-timestamp": str(int(NOW.timestamp()))}
+    with pytest.raises(BadSignature, match="No secret"):
+        TIMED.verify(Request("POST", "", renewed, BODY), [SECRET], NOW)
+
+
+@pytest.mark.parametrize(
+    "sent",
     [
-        None,
-        "",
-        "sha256=",
-        SIGNATURE.removeprefix("sha256="),
-        SIGNATURE.upper(),
-        SIGNATURE[:-1],
-        SIGNATURE + "0",
-        "sha256=" + "ü" * 64,
-        "sha256=\udcff",
-        "\ud800",
+        request(authorization="Bearer s3:cret"),
+        request(authorization="bearer  s3:cret"),
+        request(authorization=f"Basic {b64encode(b's3:cret').decode()}"),
+        request(x_webhook_token="s3:cret"),
+        request(url="https://bridge.example.com/webhooks/x?a=1&token=s3%3Acret"),
     ],
 )
-def test_refuses_everything_else(given: str | None) -> None:
-    """What is no signature is refused as such, non-ASCII text and half characters too."""
+def test_a_token_is_found_where_a_sender_can_put_it(sent: Request) -> None:
+    """In the headers that the vendors let users set, or in the address."""
+    Token().verify(sent, [b"s3:cret"], NOW)
+    with pytest.raises(BadSignature, match="none of the endpoint's secrets"):
+        Token().verify(sent, [b"s3:cre"], NOW)
+
+
+def test_a_missing_token_says_where_it_may_stand() -> None:
+    """The refusal lists the places."""
+    with pytest.raises(BadSignature, match="Bearer, Basic, X-Webhook-Token or"):
+        Token().verify(request(authorization="Digest x"), [b"s"], NOW)
+
+
+def test_the_weaker_of_two_is_no_way_around_the_stronger() -> None:
+    """Where the headers of a signature are there, it must hold."""
+    both = {**TIMED.sign(request(), b"wrong", NOW), **Token().sign(request(), SECRET, NOW)}
     with pytest.raises(BadSignature):
-        signing.verify(given, BODY, [SECRET], prefix="sha256=")
+        Either(TIMED, Token()).verify(Request("POST", "", both, BODY), [SECRET], NOW)
 
 
-def test_refuses_all_without_a_secret() -> None:
-    """No secret signs nothing."""
-    with pytest.raises(BadSignature):
-        signing.verify(SIGNATURE, BODY, [], prefix="sha256=")
-
-
-def test_other_algorithms_and_prefixes() -> None:
-    """A vendor with another algorithm or prefix needs one line."""
-    given = signing.sign(BODY, SECRET, prefix="v1=", algorithm="sha1")
-    assert given == "v1=" + "01dc10d0c83e72ed246219cdd91669667fe2ca59"
-    signing.verify(given, BODY, [SECRET], prefix="v1=", algorithm="sha1")
-
-
-def test_never_tells_the_secret() -> None:
-    """The refusal names neither the secret nor the signature that was expected."""
-    with pytest.raises(BadSignature) as refused:
-        signing.verify("sha256=0", BODY, [SECRET], prefix="sha256=")
-    assert "Everybody" not in str(refused.value)
-    assert SIGNATURE[7:] not in str(refused.value)
+def test_a_standard_secret_that_is_no_key_is_said_at_the_start() -> None:
+    """A prefix says that Base64 follows."""
+    for secret in (b"whsec_!", b"whpk_AAAA"):
+        with pytest.raises(ConfigError, match="goes on in Base64"):
+            StandardWebhooks().check(secret)
