@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from bridge.errors import ConfigError, JiraError, JiraUnauthorized
 from bridge.ingress import Endpoint
 from bridge.jira.auth import Anonymous, Auth, Basic, Bearer
@@ -100,15 +102,24 @@ def pipeline(settings: Settings) -> Pipeline:
 def mapper(settings: Settings, sites: Sequence[mapped.Site]) -> mapped.Mapper:
     """The mapper; a user's own mapping is asked before the built-in ones. Raises ConfigError."""
     routing = settings.routing
-    routes = {name: _route(route) for name, route in routing.endpoints.items()}
+    routes = {name: _route(name, route) for name, route in routing.endpoints.items()}
     return mapped.Mapper([*builtin_mappings(), *own_mappings(settings)], sites, routing.aliases, routes)
 
 
-def _route(route: Route) -> mapped.Route:
-    issues = Issues.model_validate(route.issues.model_dump())
+def _route(name: str, route: Route) -> mapped.Route:
+    place = f"routing.endpoints.{name}"
+    try:
+        issues = Issues.model_validate(route.issues.model_dump())
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        raise ConfigError(f"{place}.issues.{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+    try:
+        site = Expression(route.site).value if route.site else None
+    except ValueError as error:
+        raise ConfigError(f"{place}.site: {error}") from None
     return mapped.Route(
-        mentions=partial(mentions, issues),
-        site=Expression(route.site).value if route.site else None,
+        mentions=partial(mentions, issues) if any(route.issues.model_dump().values()) else None,
+        site=site,
         ignored=frozenset(name for name in ("draft", "bot") if getattr(route.ignore, f"{name}s")),
         branches=tuple(route.ignore.branches),
     )

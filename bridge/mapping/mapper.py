@@ -127,7 +127,7 @@ class Sites:
             return Named(dict.fromkeys(self._sites, ()), reason)
         more = self._route.mentions(document) if self._route.mentions else Mentions()
         meant = self._route.site(document) if self._route.site else None
-        if meant is not None and meant not in self._sites:
+        if meant is not None and not (isinstance(meant, str) and meant in self._sites):
             raise UnknownSite(f"The event names a site that does not take it. {UnknownSite.advice}")
         return Named(
             {

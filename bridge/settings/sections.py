@@ -26,7 +26,6 @@ from pydantic import (
 )
 from pydantic.json_schema import WithJsonSchema
 
-from bridge.mapping.expressions import Expression
 from bridge.settings.layers import Key
 
 FORMAT = 1
@@ -122,12 +121,7 @@ def _distinct(values: list[str]) -> list[str]:
     return values
 
 
-def _expression(text: str) -> str:
-    Expression(text)
-    return text
-
-
-JmesPath = Annotated[str, AfterValidator(_expression)]
+JmesPath = Annotated[str, StringConstraints(min_length=1)]
 Secret = Annotated[SecretStr, BeforeValidator(_reveal)]
 # No pattern: the schema is of what is written, which may be `env:NAME`.
 InstanceId = Annotated[str, BeforeValidator(_reveal), AfterValidator(_member)]

@@ -179,7 +179,15 @@ MISTAKES = {
     ),
     SITE + "  b:\n    url: https://i\n    auth: anonymous\n": (
         "bridge.yaml:5: sites.b: may take the same event as the site a; "
-        "give both `projects`, or `endpoints`, with none in common"
+        "give both `projects`, or `endpoints`, with none in common, or the `site` of their endpoints "
+        "under routing"
+    ),
+    "routing: {aliases: {OLD: NEW, NEW: NEWER}}": (
+        "bridge.yaml:1: routing.aliases.OLD: leads to a project that was moved too; "
+        "expected the key that it has today"
+    ),
+    "ingress:\n  endpoints: {ci: {source: github, open: true}}\nrouting: {endpoints: {cd: {site: x}}}": (
+        "bridge.yaml:3: routing.endpoints.cd: is not the name of an endpoint of ingress"
     ),
     "ingress:\n  endpoints:\n    ci:\n      source: github": (
         "bridge.yaml:3: ingress.endpoints.ci: has no secrets; "

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.errors import BadBody, BadLink, UnknownSource, Unmappable
+from bridge.errors import BadBody, BadLink, UnknownSite, UnknownSource, Unmappable
 from bridge.mapping.builtin import builtin_mappings
-from bridge.mapping.mapper import MAX_ISSUES, Mapped, Mapper, Site
+from bridge.mapping.expressions import Expression
+from bridge.mapping.mapper import MAX_ISSUES, Mapped, Mapper, Route, Site
 from bridge.mapping.rules import parse_mapping
 from bridge.model import EPOCH, Action, Event
 from bridge.sources.github import SOURCE
@@ -68,7 +69,6 @@ def test_a_pull_request_without_keys_takes_its_links_off() -> None:
         ("deployment_status.inactive", ["deployment DOCK-12 no longer active resolved"]),
         ("release.prereleased", ["release DOCK-12,DOCK-14 pre-release"]),
         ("release.published", ["release DOCK-12,DOCK-14 released resolved"]),
-        ("release.deleted", ["release DOCK-12,DOCK-14 deleted resolved"]),
         ("status.success", ["status DOCK-14 passed resolved", "status DOCK-12 passed resolved"]),
         ("pull_request.opened", ["pull_request DOCK-12,DOCK-13 open"]),
         ("pull_request.draft", ["pull_request DOCK-12,DOCK-13 draft"]),
@@ -156,6 +156,33 @@ def test_a_site_takes_the_events_of_its_endpoints() -> None:
     assert requests("DOCK-1 XYZ-3", sites) == {"one": ("DOCK-1",), "all": ("XYZ-3",)}
 
 
+def routed(title: str, sites: list[Site], route: Route, **data: Any) -> dict[str, tuple[str, ...]]:
+    """The issues by site of a pull request with that title, whose endpoint has a route."""
+    event = SOURCE.event(delivery("github", "pull_request.edited_without_key").webhook)
+    event.data.update(data)
+    event.data["pull_request"]["title"] = title
+    mapped = Mapper(builtin_mappings(), sites, {"OLD": "DOCK"}, {"main": route}).map(event)
+    return {wish.site: wish.issues for wish in mapped.wishes}
+
+
+def test_a_project_that_was_moved_is_known_by_its_former_key() -> None:
+    """Both keys name the same issue, once, where the project is known and where any is."""
+    for site in (Site("one", frozenset({"DOCK"})), Site("rest", None)):
+        assert routed("OLD-1 DOCK-1 OLD-2", [site], Route()) == {site.name: ("DOCK-1", "DOCK-2")}
+
+
+def test_a_payload_may_name_its_site() -> None:
+    """The same project key on two sites is told apart by a path into the body; null goes by the key."""
+    dock = frozenset({"DOCK"})
+    sites = [Site("one", dock), Site("two", dock)]
+    route = Route(site=Expression("body.tenant").value)
+    assert routed("DOCK-1", sites, route, tenant="two") == {"one": (), "two": ("DOCK-1",)}
+    assert routed("DOCK-1", sites, route) == {"one": ("DOCK-1",), "two": ("DOCK-1",)}
+    for strange in ("three", 7, {}):
+        with pytest.raises(UnknownSite, match="names a site"):
+            routed("DOCK-1", sites, route, tenant=strange)
+
+
 def test_keys_of_unknown_projects_name_nothing() -> None:
     """Where all projects are known, others are no issues."""
     assert requests("XYZ-3 UTF-8", [Site("one", frozenset({"DOCK"}))]) == {"one": ()}
@@ -180,15 +207,15 @@ def test_a_kind_without_a_mapping_is_unknown() -> None:
 OWN = """
 source: github
 application: {type: com.github, name: GitHub}
-skip: [{reason: no_releases, types: [release]}]
+skip_when: {no_releases: {type: release}}
 rules:
-  - types: [issues]
+  issue:
+    match: {type: issues}
     action: upsert
-    object: issue
-    id: "{issue.number}"
-    keys: {texts: [issue.title]}
-    link: {url: "{repository.html_url}/issues/{issue.number}", title: "{issue.title}"}
-tests: [{name: a skip, type: release, data: {}, expect: {skipped: no_releases}}]
+    subject: {type: issue, id: "{body.issue.number}"}
+    issues: {texts: [body.issue.title]}
+    link: {url: "{body.repository.html_url}/issues/{body.issue.number}", title: "{body.issue.title}"}
+tests: [{name: a skip, type: release, payload: {}, skipped: no_releases}]
 """
 
 
@@ -209,7 +236,7 @@ def test_a_users_mapping_speaks_first() -> None:
     ("name", "data", "error", "told"),
     [
         ("pull_request.opened", {"pull_request": {"title": "DOCK-1"}}, BadBody, "pull_request.number"),
-        ("pull_request.opened", {"pull_request": {"title": {}}}, BadBody, "pull_request.title"),
+        ("pull_request.opened", {"pull_request": {"title": {}, "number": []}}, BadBody, "pull_request.number"),
         ("push.commits", {"ref": None}, BadBody, "starts_with"),
         ("push.commits", {"commits": {}}, BadBody, "commits"),
         ("push.commits", {"commits": [{}] * 2049}, BadBody, "2049 items"),
