@@ -10,6 +10,7 @@ COPY requirements-runtime.lock ./
 RUN /opt/jira-bridge/bin/pip install --no-cache-dir --require-hashes --requirement requirements-runtime.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY bridge ./bridge
+COPY tests/samples ./tests/samples
 RUN /opt/jira-bridge/bin/pip install --no-cache-dir --no-deps . \
  && /opt/jira-bridge/bin/pip uninstall --yes --quiet pip
 

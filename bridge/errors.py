@@ -159,6 +159,13 @@ class WrongContentType(Refused):
     advice = "Set the webhook's content type to application/json at the sender."
 
 
+class EndpointUnreachable(BridgeError):
+    """The address that a sample was sent to does not answer."""
+
+    code = "endpoint_unreachable"
+    advice = "See that ingress runs, and that its address and port are right."
+
+
 class Unmappable(BridgeError):
     """A record that cannot become changes. It goes to the dead-letter topic with its reason."""
 

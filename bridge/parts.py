@@ -101,9 +101,16 @@ def pipeline(settings: Settings) -> Pipeline:
 
 def mapper(settings: Settings, sites: Sequence[mapped.Site]) -> mapped.Mapper:
     """The mapper; a user's own mapping is asked before the built-in ones. Raises ConfigError."""
+    return mapper_of(settings, [*builtin_mappings(), *own_mappings(settings)], sites)
+
+
+def mapper_of(
+    settings: Settings, mappings: Sequence[mapped.EventMapping], sites: Sequence[mapped.Site]
+) -> mapped.Mapper:
+    """The mapper that asks these mappings, with the configuration's routing. Raises ConfigError."""
     routing = settings.routing
     routes = {name: _route(name, route) for name, route in routing.endpoints.items()}
-    return mapped.Mapper([*builtin_mappings(), *own_mappings(settings)], sites, routing.aliases, routes)
+    return mapped.Mapper(mappings, sites, routing.aliases, routes)
 
 
 def _route(name: str, route: Route) -> mapped.Route:

@@ -33,7 +33,21 @@ out = Console(highlight=False, emoji=False, soft_wrap=True, width=_WIDTH)
 err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 # Each module adds its commands to `app`; the order is that of the help.
-PARTS = ("roles", "demo", "simulator", "mapping", "explain", "dlq", "reconcile", "links", "ledger", "config")
+PARTS = (
+    "roles",
+    "demo",
+    "simulator",
+    "sources",
+    "send",
+    "map",
+    "mapping",
+    "explain",
+    "dlq",
+    "reconcile",
+    "links",
+    "ledger",
+    "config",
+)
 
 
 def _show_version(shown: bool) -> None:

@@ -1,116 +1,109 @@
-"""The command `map`: what events would ask for, without Kafka, ledger or Jira."""
+"""The commands `mapping …`: test, check and try a mapping of one's own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
 
-from bridge.cli import options
+from bridge.cli import deliveries, options
 from bridge.cli.app import FAILED, app, out
-from bridge.errors import Unmappable, UsageError
-from bridge.kafka.dead_letters import Origin
-from bridge.kafka.envelope import decode
-from bridge.mapping.mapper import Mapped, Site
-from bridge.model import Event, Record, Webhook
-from bridge.parts import mapped_sites, mapper
-from bridge.pipeline import Pipeline, change
+from bridge.cli.map import CLOUDEVENTS, Endpoint, event_in, trial_sites
+from bridge.errors import Unmappable
+from bridge.mapping.builtin import lint_own, parse_own
+from bridge.mapping.examples import results
+from bridge.mapping.rules import RuleMapping
+from bridge.mapping.schema import json_schema
+from bridge.mapping.trial import Step, trial
+from bridge.parts import mapper_of
 from bridge.sources.base import load_sources
 
-CLOUDEVENTS = "cloudevents"
-_NOWHERE = Origin("", 0, 0, 0)
+mapping_app = typer.Typer(help="Test, check and try mappings of your own.", no_args_is_help=True)
+app.add_typer(mapping_app, name="mapping")
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A mapping: YAML.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Mappings: YAML.")]
 
 
-@app.command(
-    "map", epilog="Example: `jira-bridge map body.json --source github --event pull_request --project PROJ`"
+@mapping_app.command(epilog="Example: `jira-bridge mapping test own.yaml`")
+def test(files: Files, json: options.Json = False) -> None:
+    """Run the tests that mapping files carry, and show what differs."""
+    found = [(str(file), name, wrong) for file in files for name, wrong in results(_parsed(file))]
+    failed = [each for each in found if each[2]]
+    if json:
+        for file, name, wrong in found:
+            print(orjson.dumps({"file": file, "test": name, "failure": wrong}).decode())  # noqa: T201 - for a script
+    else:
+        for file, name, wrong in found:
+            out.print(f"{'FAILED' if wrong else 'passed'}  {file}: {name}", markup=False)
+            if wrong:
+                out.print(f"        {wrong}", markup=False)
+        out.print(f"{len(found) - len(failed)} passed, {len(failed)} failed.")
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+@mapping_app.command(epilog="Example: `jira-bridge mapping lint own.yaml`")
+def lint(files: Files, json: options.Json = False) -> None:
+    """Say what is wrong with mapping files, or looks so: with line and column, and what was meant."""
+    kinds = {*load_sources(), CLOUDEVENTS}
+    found = [finding for file in files for finding in lint_own(_text(file), str(file), kinds)]
+    for each in found:
+        if json:
+            print(orjson.dumps(each._asdict()).decode())  # noqa: T201 - for a script
+        else:
+            out.print(str(each), markup=False)
+    if not found and not json:
+        out.print("Nothing to say against it." if len(files) == 1 else "Nothing to say against them.")
+    if found:
+        raise typer.Exit(FAILED)
+
+
+@mapping_app.command(
+    "try", epilog="Example: `jira-bridge mapping try own.yaml body.json --event pull_request --project PROJ`"
 )
-def map_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Webhook bodies, or CloudEvents.")],
-    source: Annotated[str, typer.Option("--source", metavar="KIND", help="github…, or cloudevents.")],
-    event: Annotated[
-        str,
-        typer.Option("--event", metavar="TYPE", help="The event's type, as the source's header names it."),
-    ] = "",
+def try_(
+    file: File,
+    payload: Annotated[Path, typer.Argument(metavar="PAYLOAD", help="A webhook's body, or a sample.")],
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="KIND", help="Of several in the file, the one it is of.")
+    ] = None,
+    event: deliveries.Event = "",
+    header: deliveries.Headers = None,
+    endpoint: Endpoint = None,
     project: options.Projects = None,
     config: options.Config = None,
     json: options.Json = False,
 ) -> None:
-    """Show which links each file would want; nothing is written.
-
-    An empty set (`issue` null) takes the object's links off all issues.
-    """
+    """Show step by step which rule speaks of a payload, why others do not, and what comes of it."""
+    mapping = _parsed(file)
     settings = options.settings(config)
-    sites = mapped_sites(settings)
-    if project or not sites:
-        sites = [Site(options.SITE, frozenset(project) if project else None)]
-    pipeline = Pipeline(load_sources(), mapper(settings, sites), float("inf"))
-    results = [_result(pipeline, file, source, event) for file in files]
-    for result in results:
-        if json:
-            print(orjson.dumps(result).decode())  # noqa: T201 - for a script
-        else:
-            _tell(result)
-    if any("error" in result for result in results):
-        raise typer.Exit(FAILED)
-
-
-def _result(pipeline: Pipeline, file: Path, source: str, type_: str) -> dict[str, Any]:
-    result: dict[str, Any] = {"file": str(file), "event": type_, "skipped": None, "changes": []}
+    kind = source or sorted(mapping.sources)[0]
     try:
-        event = pipeline.event(_delivery(pipeline, file, source, type_))
-        wanted = pipeline.mapper.map(event)
+        found = event_in(payload, kind, event, header or [], endpoint)
     except Unmappable as error:
-        return {**result, "skipped": error.code, "error": str(error)}
-    return {
-        **result,
-        "event": event.type,
-        "skipped": wanted.skipped,
-        "changes": list(_changes(event, wanted)),
-    }
+        steps = [Step(0, f"The payload is no event: {error}")]
+    else:
+        sites = mapper_of(settings, [mapping], trial_sites(settings, project)).sites(found)
+        steps = list(trial(mapping, found, sites))
+    for step in steps:
+        if json:
+            print(orjson.dumps(step._asdict()).decode())  # noqa: T201 - for a script
+        else:
+            out.print(f"{'  ' * step.depth}{step.text}", markup=False)
 
 
-def _delivery(pipeline: Pipeline, file: Path, source: str, type_: str) -> Webhook | Event:
-    try:
-        body = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
-    now = datetime.now(UTC)
-    if source == CLOUDEVENTS:
-        headers = (("content-type", b"application/cloudevents+json"),)
-        return decode(Record("", 0, 0, int(now.timestamp() * 1000), None, body, headers))
-    if source not in pipeline.sources:
-        known = ", ".join(sorted({*pipeline.sources, CLOUDEVENTS}))
-        raise UsageError(f"--source: there is no {source}; there are {known}")
-    if not type_:
-        raise UsageError(f"--event: is needed with {source}, whose bodies do not tell their type")
-    sent = pipeline.sources[source].headers(type_, file.name)
-    return Webhook("", source, file.name, sent, body, now)
+@mapping_app.command(epilog="Example: `jira-bridge mapping schema > mapping.schema.json`")
+def schema() -> None:
+    """Print the JSON schema of mapping files, for editors."""
+    print(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2).decode())  # noqa: T201 - for a script
 
 
-def _changes(event: Event, wanted: Mapped) -> Iterator[dict[str, Any]]:
-    for wish in wanted.wishes:
-        version = change(wish, event.id, _NOWHERE).version.text()
-        for issue in wish.issues or (None,):
-            yield {
-                "action": wish.action.value,
-                "site": wish.site,
-                "issue": issue,
-                "globalId": wish.global_id,
-                "version": version,
-                "link": wish.link.body(wish.global_id) if wish.link and issue else None,
-            }
+def _parsed(file: Path) -> RuleMapping:
+    return parse_own(_text(file), str(file))
 
 
-def _tell(result: dict[str, Any]) -> None:
-    out.print(f"{result['file']} ({result['event'] or 'no type'})", markup=False, style="bold")
-    if result["skipped"]:
-        out.print(f"  skipped: {result['skipped']} {result.get('error', '')}".rstrip(), markup=False)
-    for one in result["changes"]:
-        title = one["link"]["object"]["title"] if one["link"] else "no link"
-        out.print(
-            f"  {one['action']} {one['issue'] or 'no issue'}: {title}  [{one['globalId']}]", markup=False
-        )
+def _text(file: Path) -> str:
+    return deliveries.read(file).decode("utf-8", "replace")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from bridge.mapping.document import Document, merge_patch
 from bridge.mapping.expressions import Expression, Template
 from bridge.mapping.identity import clip, global_id, web_url
 from bridge.mapping.mapper import NO_ISSUE_KEY, NOT_OF_INTEREST, Mapped, Mentions, Sites, Wish
-from bridge.mapping.schema import Issues, LinkTexts, MappingFile, Match, Rule, State
+from bridge.mapping.schema import Issues, LinkTexts, MappingFile, Match, Rule, State, keys_at
 from bridge.model import Action, Event, Link, RemoteObject, Status
 from bridge.times import parse_time
 
@@ -68,8 +69,16 @@ def _extended(document: Document, bases: Mapping[str, Data]) -> Data:
 
 def _faults(document: Document, error: ValidationError) -> Iterator[str]:
     for fault in error.errors(include_url=False, include_input=False):
-        key = ".".join(map(str, fault["loc"]))
-        yield f"{document.place(fault['loc'])}: {key or '(file)'}: {fault['msg']}"
+        key, told = fault["loc"], fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            known = keys_at(key[:-1])
+            near = get_close_matches(str(key[-1]), known, 1)
+            told = (
+                f"is not known; {f'did you mean `{near[0]}`?' if near else 'there are ' + ', '.join(known)}"
+            )
+        elif fault["type"] == "missing":
+            told = "is missing"
+        yield f"{document.place(key)}: {'.'.join(map(str, key)) or '(file)'}: {told}"
 
 
 class RuleMapping:

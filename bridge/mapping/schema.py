@@ -8,7 +8,8 @@ subject, `item` the one of `each`, and in a link `state` is the state's name and
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from types import UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 from pydantic.json_schema import WithJsonSchema
@@ -214,3 +215,54 @@ class MappingFile(_Section):
     )
     rules: dict[Code, Rule] = Field(description="rules by name; all that match an event speak")
     tests: tuple[Example, ...] = Field(min_length=1, description="the mapping's own tests")
+
+
+def keys_at(place: tuple[str | int, ...]) -> list[str]:
+    """The keys that may stand at a place in a file."""
+    part: Any = MappingFile
+    for step in place:
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            field = part.model_fields.get(str(step))
+            part = field.annotation if field else None
+        else:
+            part = next((each for each in reversed(get_args(part)) if each not in (type(None), ...)), None)
+        while get_origin(part) in {Annotated, Union, UnionType}:
+            part = get_args(part)[0]
+    return list(part.model_fields) if isinstance(part, type) and issubclass(part, BaseModel) else []
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of mapping files; in one that `extends` another, all parts may be left out or null."""
+    whole = MappingFile.model_json_schema()
+    part = _in_part(MappingFile.model_json_schema())
+    definitions = {
+        **whole.pop("$defs"),
+        **{f"{name}InPart": each for name, each in part.pop("$defs").items()},
+    }
+    part["properties"]["extends"] = {
+        "type": "string",
+        "description": "the built-in mapping that this is laid over",
+    }
+    del part["properties"]["source"]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "if": {"required": ["extends"]},
+        "then": {**part, "required": ["extends", "tests"]},
+        "else": whole,
+        "$defs": definitions,
+    }
+
+
+def _in_part(schema: Any) -> Any:  # noqa: ANN401 - any part of a JSON schema
+    """A schema of what is laid over another document: nothing is required, and null takes away."""
+    if isinstance(schema, list):
+        return [_in_part(each) for each in schema]
+    if not isinstance(schema, dict):
+        return f"{schema}InPart" if isinstance(schema, str) and schema.startswith("#/$defs/") else schema
+    found = {name: _in_part(each) for name, each in schema.items() if name != "required"}
+    if isinstance(found.get("properties"), dict):
+        optional = {name: {"anyOf": [each, {"type": "null"}]} for name, each in found["properties"].items()}
+        found["properties"] = optional
+    if isinstance(found.get("additionalProperties"), dict):
+        found["additionalProperties"] = {"anyOf": [found["additionalProperties"], {"type": "null"}]}
+    return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
 from bridge.mapping.canonical import CanonicalMapping
 from bridge.mapping.document import Document
+from bridge.mapping.lint import Finding, lint
 from bridge.mapping.mapper import EventMapping
 from bridge.mapping.rules import RuleMapping, parse_mapping
 
@@ -24,6 +26,12 @@ def builtin_mappings() -> list[EventMapping]:
 def parse_own(text: str, name: str) -> RuleMapping:
     """A user's mapping, which may extend one of the built-in files. Raises ConfigError."""
     return parse_mapping(text, name, _bases())
+
+
+def lint_own(text: str, name: str, kinds: Iterable[str]) -> list[Finding]:
+    """What can be said against a user's mapping, where these kinds of source are installed."""
+    known = {kind: file.types for file in builtin_files() for kind in file.sources}
+    return lint(text, name, _bases(), {**dict.fromkeys(kinds, frozenset[str]()), **known})
 
 
 def _bases() -> dict[str, dict[str, Any]]:

@@ -236,7 +236,12 @@ def test_a_users_mapping_speaks_first() -> None:
     ("name", "data", "error", "told"),
     [
         ("pull_request.opened", {"pull_request": {"title": "DOCK-1"}}, BadBody, "pull_request.number"),
-        ("pull_request.opened", {"pull_request": {"title": {}, "number": []}}, BadBody, "pull_request.number"),
+        (
+            "pull_request.opened",
+            {"pull_request": {"title": {}, "number": []}},
+            BadBody,
+            "pull_request.number",
+        ),
         ("push.commits", {"ref": None}, BadBody, "starts_with"),
         ("push.commits", {"commits": {}}, BadBody, "commits"),
         ("push.commits", {"commits": [{}] * 2049}, BadBody, "2049 items"),

@@ -1,0 +1,122 @@
+"""The command `map`: what events would ask for, without Kafka, ledger or Jira."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from bridge.cli import deliveries, options
+from bridge.cli.app import FAILED, app, out
+from bridge.errors import Unmappable
+from bridge.kafka.dead_letters import Origin
+from bridge.kafka.envelope import decode
+from bridge.mapping.mapper import Mapped, Mapper, Site
+from bridge.model import Event as Model
+from bridge.model import Record
+from bridge.parts import mapped_sites, mapper
+from bridge.pipeline import change
+from bridge.settings import Settings
+
+CLOUDEVENTS = "cloudevents"
+_NOWHERE = Origin("", 0, 0, 0)
+
+Kind = Annotated[str, typer.Option("--source", metavar="KIND", help="github…, or cloudevents.")]
+Endpoint = Annotated[
+    str | None,
+    typer.Option("--endpoint", metavar="NAME", help="The endpoint that it came by, for sites and routing."),
+]
+
+
+@app.command(
+    "map", epilog="Example: `jira-bridge map body.json --source github --event pull_request --project PROJ`"
+)
+def map_(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="Webhook bodies, samples, or CloudEvents.")
+    ],
+    source: Kind,
+    event: deliveries.Event = "",
+    header: deliveries.Headers = None,
+    endpoint: Endpoint = None,
+    project: options.Projects = None,
+    config: options.Config = None,
+    json: options.Json = False,
+) -> None:
+    """Show which links each file would want; nothing is written.
+
+    An empty set (`issue` null) takes the object's links off all issues.
+    """
+    settings = options.settings(config)
+    mapper_ = mapper(settings, trial_sites(settings, project))
+    results = [_result(mapper_, file, source, event, header or [], endpoint) for file in files]
+    for result in results:
+        if json:
+            print(orjson.dumps(result).decode())  # noqa: T201 - for a script
+        else:
+            _tell(result)
+    if any("error" in result for result in results):
+        raise typer.Exit(FAILED)
+
+
+def trial_sites(settings: Settings, projects: list[str] | None) -> list[Site]:
+    """The sites of a trial: the configuration's, or one with these projects or any."""
+    sites = mapped_sites(settings)
+    if projects or not sites:
+        return [Site(options.SITE, frozenset(projects) if projects else None)]
+    return sites
+
+
+def event_in(file: Path, kind: str, type_: str, headers: list[str], endpoint: str | None) -> Model:
+    """The event in a file. Raises Unmappable and UsageError."""
+    if kind == CLOUDEVENTS:
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        media = (("content-type", b"application/cloudevents+json"),)
+        found = decode(Record("", 0, 0, now, None, deliveries.read(file), media))
+        assert isinstance(found, Model)  # noqa: S101 - a record without the envelope's headers
+        return found
+    source = deliveries.known_source(kind)
+    request = deliveries.request_in(file, source, type_, headers)
+    return source.event(deliveries.webhook_of(request, source, endpoint))
+
+
+def _result(
+    mapper_: Mapper, file: Path, kind: str, type_: str, headers: list[str], endpoint: str | None
+) -> dict[str, Any]:
+    result: dict[str, Any] = {"file": str(file), "event": type_, "skipped": None, "changes": []}
+    try:
+        event = event_in(file, kind, type_, headers, endpoint)
+        result["event"] = event.type
+        wanted = mapper_.map(event)
+    except Unmappable as error:
+        return {**result, "skipped": error.code, "error": str(error)}
+    return {**result, "skipped": wanted.skipped, "changes": list(_changes(event, wanted))}
+
+
+def _changes(event: Model, wanted: Mapped) -> Iterator[dict[str, Any]]:
+    for wish in wanted.wishes:
+        version = change(wish, event.id, _NOWHERE).version.text()
+        for issue in wish.issues or (None,):
+            yield {
+                "action": wish.action.value,
+                "site": wish.site,
+                "issue": issue,
+                "globalId": wish.global_id,
+                "version": version,
+                "link": wish.link.body(wish.global_id) if wish.link and issue else None,
+            }
+
+
+def _tell(result: dict[str, Any]) -> None:
+    out.print(f"{result['file']} ({result['event'] or 'no type'})", markup=False, style="bold")
+    if result["skipped"]:
+        out.print(f"  skipped: {result['skipped']} {result.get('error', '')}".rstrip(), markup=False)
+    for one in result["changes"]:
+        title = one["link"]["object"]["title"] if one["link"] else "no link"
+        out.print(
+            f"  {one['action']} {one['issue'] or 'no issue'}: {title}  [{one['globalId']}]", markup=False
+        )
