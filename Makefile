@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fmt lint types test test-long chaos foreign-clients bench-simulator demo helm lock check clean
+.PHONY: help setup fmt lint types test test-long chaos foreign-clients bench-simulator bench-mapping demo helm lock check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ chaos: setup ## Put faults on real Kafka, Jira's simulator and workers, and writ
 
 foreign-clients: setup ## Try other people's Jira clients on the simulated Jira (installs them into .cache)
 	$(BIN)/python tests/foreign/run.py
+
+bench-mapping: setup ## Measure how many GitHub events a second become changes, on one core
+	PYTHONPATH=. $(BIN)/python tests/bench/mapping.py $(ARGS)
 
 bench-simulator: setup ## Measure the simulated Jira's writes a second, on one core
 	$(BIN)/python tests/bench/simulator.py $(ARGS)

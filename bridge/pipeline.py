@@ -57,7 +57,10 @@ class Pipeline:
         changes = (change(wish, known_as, place, adopts=wish.site in self.adopting) for wish in mapped.wishes)
         if version is not None:  # a wish that Jira had refused, asked for again: as new as it was then
             changes = (replace(each, version=version) for each in changes)
-        return Item(known_as, tuple(changes), detail=told)
+        if mapped.fault is None:
+            return Item(known_as, tuple(changes), detail=told)
+        rejected = _rejected(known_as, kind, mapped.fault)
+        return replace(rejected, changes=tuple(changes), outcome=None, detail={**told, **rejected.detail})
 
     def event(self, found: Webhook | Event) -> Event:
         """The event in a webhook, or the one that came as such. Raises Unmappable."""

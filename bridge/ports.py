@@ -180,8 +180,8 @@ class Jira(Protocol):
 class Item:
     """What one record came to: its event's id, its changes, or why there are none.
 
-    `outcome` is None when there are changes; else SKIPPED or REJECTED with `reason`, and
-    `error` is the one for which it was rejected.
+    `outcome` is None when there are changes; else SKIPPED or REJECTED with `reason`. `error` is the
+    one for which it was rejected, or, beside changes, for which some of its objects were.
     """
 
     event: str

@@ -8,7 +8,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
-from bridge.errors import BadBody, BadLink, UnknownSite, UnknownSource
+from bridge.errors import BadBody, BadLink, UnknownSite, UnknownSource, Unmappable
 from bridge.mapping.identity import issue_keys
 from bridge.model import Action, Event, Link
 
@@ -94,10 +94,14 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """The wishes of an event, or the code of the reason for which it has none."""
+    """The wishes of an event, or the code of the reason for which it has none.
+
+    `fault` is what is wrong with some of its objects, where others have wishes.
+    """
 
     wishes: tuple[Wish, ...] = ()
     skipped: str | None = None
+    fault: Unmappable | None = None
 
 
 class Sites:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bridge.errors import BadBody, BadLink, ConfigError
+from bridge.errors import BadBody, BadLink, ConfigError, Unmappable
 from bridge.mapping.document import Document, merge_patch
 from bridge.mapping.expressions import Expression, Template
 from bridge.mapping.identity import clip, global_id, web_url
@@ -111,15 +111,21 @@ class RuleMapping:
                 return Mapped(skipped=reason)
         speaking = [rule for rule in rules if holds(rule.match.when, data)]
         wishes: list[Wish] = []
+        faults: list[Unmappable] = []
         ignored: str | None = None
         for rule in speaking:
             for each in items_of(rule, data):
-                named = sites.named(mentions(rule.issues, each), each, partial(facts, rule, each))
-                ignored = ignored or named.ignored
-                if rule.action is Action.SET or any(named.keys.values()):
-                    wishes += self._spoken(rule, event, each, named.keys)
+                try:  # one alert of a hundred must not take the others with it
+                    named = sites.named(mentions(rule.issues, each), each, partial(facts, rule, each))
+                    ignored = ignored or named.ignored
+                    if rule.action is Action.SET or any(named.keys.values()):
+                        wishes += self._spoken(rule, event, each, named.keys)
+                except Unmappable as fault:
+                    faults.append(fault)
+        if faults and not wishes:
+            raise faults[0]
         if wishes:
-            return Mapped(tuple(wishes))
+            return Mapped(tuple(wishes), fault=faults[0] if faults else None)
         return Mapped(skipped=ignored or (NO_ISSUE_KEY if speaking else NOT_OF_INTEREST))
 
     def _of_type(self, type_: str) -> tuple[tuple[tuple[str, Match], ...], tuple[Rule, ...]]:

@@ -126,6 +126,9 @@ class Batch:
                 Entry(self.now, item.event, item.outcome, item.reason, None, item.detail or {})
             )
             return item.outcome
+        if item.error is not None:  # of one of several objects; the others' changes stand
+            rejected = Entry(self.now, item.event, Outcome.REJECTED, item.reason, None, item.detail or {})
+            self.entries.append(rejected)
         outcomes = {self._merge_change(change) for change in item.changes}
         return next(outcome for outcome in _TELLING if outcome in outcomes)
 

@@ -63,6 +63,21 @@ def test_a_fault_in_a_sources_code_rejects_its_records() -> None:
     assert "s3cret" not in str(item.error)
 
 
+def test_one_object_at_fault_leaves_the_others() -> None:
+    """A push of two commits, one with a bad address: the other's link is wanted, and the letter says why."""
+    commit = {"id": "a" * 40, "message": "PROJ-1: x", "url": "https://github.com/o/h/commit/a"}
+    commits = [commit, {**commit, "id": "b" * 40, "url": "javascript:alert(1)"}]
+    body = orjson.dumps(
+        {"ref": "refs/heads/main", "repository": {"id": 1, "full_name": "o/h"}, "commits": commits}
+    )
+    value, headers = encode(Webhook("hooks", "github", "d1", {"x-github-event": "push"}, body, RECEIVED))
+    item = PIPELINE(record(value, tuple(headers)))
+    assert [change.subject.global_id[-41:] for change in item.changes] == ["/" + "a" * 40]
+    assert (item.outcome, item.reason, str(item.error)[:5]) == (None, "bad_link", "url: ")
+    assert item.detail is not None
+    assert item.detail["advice"]
+
+
 def test_a_site_that_adopts_says_so_in_its_changes() -> None:
     """Whether a link made by hand may be taken over is the site's to say."""
     adopting = replace(PIPELINE, adopting=frozenset(["main"]))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from bridge.errors import BadLink
 from bridge.model import (
+    Action,
     Adoption,
     Call,
     CallKind,
+    Change,
     Found,
     Known,
     Link,
     LinkKey,
+    Outcome,
     RemoteLink,
     Row,
     Stray,
@@ -17,7 +21,7 @@ from bridge.model import (
     Version,
     Wanted,
 )
-from bridge.ports import Settled
+from bridge.ports import Item, Settled
 from bridge.state.batch import Batch
 from bridge.state.decide import call_for
 from bridge.state.merge import SubjectRows
@@ -70,3 +74,15 @@ def test_a_candidate_found_under_a_former_key_is_let_go_of() -> None:
     making = batch(found, begun, moved={("main", "OLD-1"): "NEW-1"})
     strays = {key.global_id: each.stray for key, each in making.changed.items()}
     assert strays == {"g": Stray(Adoption.SOUGHT), "h": Stray(Adoption.BEGUN, 8, "digest")}
+
+
+def test_what_is_wrong_with_some_objects_is_told_beside_the_others() -> None:
+    """The journal has a line for the changes and one for the rejection."""
+    subject = Subject("main", "g")
+    change = Change(Action.UPSERT, subject, ("PROJ-1",), LINK, Version(0, 1, 0, 0, 0), "ci e")
+    making = Batch({subject: SubjectRows(subject, None, {})}, {}, 0.0)
+    error = BadLink("url: is not a text")
+    item = Item("ci e", (change,), None, error.code, {"error": str(error)}, error)
+    assert making.merge([item]) == (Outcome.MERGED,)
+    told = [(entry.outcome, entry.reason) for entry in making.entries]
+    assert told == [(Outcome.REJECTED, "bad_link"), (Outcome.MERGED, None)]

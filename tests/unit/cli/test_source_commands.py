@@ -1,0 +1,168 @@
+"""`sources` and `send`: what the bridge understands, which part of a signature is wrong, a trial."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from bridge.cli import main
+from bridge.sources.base import page
+from tests.deliveries import SOURCES, delivery
+from tests.unit.cli.test_commands import run
+
+BODY = b'{"zen": "Approachable is better than simple."}'
+SIGNATURE = "sha256=" + hmac.new(b"s3cret", BODY, "sha256").hexdigest()
+
+
+def test_all_sources_are_listed() -> None:
+    """The table has a line for each, and `--json` all of it for a script."""
+    table = run("sources")
+    assert table.returncode == 0, table.stderr
+    rows = json.loads(run("sources", "--json").stdout)
+    assert [row["name"] for row in rows] == sorted(SOURCES)
+    for row in rows:
+        assert set(row) == {"name", "vendor", "events", "signature", "setUp"}
+        assert all(row.values()), row
+        assert f"\n{row['name']}" in table.stdout
+
+
+def test_a_source_shows_its_page() -> None:
+    """The set-up page is the docstring of its module."""
+    done = run("sources", "show", "github")
+    assert done.stdout.strip() == page(SOURCES["github"]).strip()
+    assert json.loads(run("sources", "show", "github", "--json").stdout)["page"] == page(SOURCES["github"])
+    unknown = run("sources", "show", "gitbub")
+    assert unknown.returncode == 2
+    assert "did you mean github" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "secret", "header", "code", "told"),
+    [
+        (BODY, "s3cret", f"X-Hub-Signature-256: {SIGNATURE}", 0, ["The signature is right."]),
+        (
+            BODY,
+            "other",
+            f"X-Hub-Signature-256: {SIGNATURE}",
+            1,
+            ["No secret", "Expected: x-hub-signature-256"],
+        ),
+        (BODY, "s3cret", "X-Other: 1", 1, ["The header x-hub-signature-256 is missing"]),
+        (BODY, "s3cret", "X-Hub-Signature-256: 1", 1, ["does not begin with sha256="]),
+        (
+            BODY + b"\n",
+            "s3cret",
+            f"X-Hub-Signature-256: {SIGNATURE}",
+            1,
+            ["without the line break at the end"],
+        ),
+        (
+            BODY,
+            "env:HOOK",
+            f"X-Hub-Signature-256: {SIGNATURE}",
+            1,
+            ["without the spaces or line breaks around"],
+        ),
+        (BODY, "env:NOT_SET", f"X-Hub-Signature-256: {SIGNATURE}", 2, []),
+        (BODY, "s3cret", "nonsense", 2, []),
+    ],
+)
+def test_a_signature_is_checked(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    body: bytes,
+    secret: str,
+    header: str,
+    code: int,
+    told: list[str],
+) -> None:
+    """Which part is wrong is said, and what would be right; no secret is."""
+    path = tmp_path / "body.json"
+    path.write_bytes(body)
+    monkeypatch.setenv("HOOK", "s3cret ")
+    arguments = ["sources", "verify", "github", "--secret", secret, "--header", header, str(path)]
+    monkeypatch.setattr("sys.argv", ["jira-bridge", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    done = capsys.readouterr()
+    assert ended.value.code == code, done.err
+    assert [each for each in told if each not in done.out] == []
+    assert "s3cret" not in done.out + done.err
+
+
+Answer = Callable[[web.Request, bytes], web.Response]
+
+
+async def sent(answer: Answer, *arguments: str) -> tuple[int, str, str]:
+    """What `send` comes to against a server that answers so."""
+
+    async def handle(request: web.Request) -> web.Response:
+        return answer(request, await request.read())
+
+    app = web.Application()
+    app.add_routes([web.post("/webhooks/x", handle)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = "http://{}:{}/webhooks/x".format(*runner.addresses[0])
+    done = await asyncio.to_thread(run, "send", *arguments, "--to", url)
+    await runner.cleanup()
+    return done.returncode, done.stdout, done.stderr
+
+
+async def test_a_sample_is_sent_as_its_vendor_would() -> None:
+    """Signed, with the vendor's headers, and naming the issue that was asked for."""
+
+    def answer(request: web.Request, body: bytes) -> web.Response:
+        assert request.headers["x-github-event"] == "pull_request"
+        made = "sha256=" + hmac.new(b"s3cret", body, "sha256").hexdigest()
+        assert request.headers["x-hub-signature-256"] == made
+        assert b"PROJ-7: Keep the session alive" in body
+        assert b"DOCK-12" not in body
+        return web.json_response({"deliveryId": "d-9"}, status=202)
+
+    code, out, _ = await sent(
+        answer, "github", "pull_request.opened", "--secret", "s3cret", "--issue", "PROJ-7"
+    )
+    assert (code, "Taken: delivery d-9" in out) == (0, True)
+
+
+async def test_a_body_of_ones_own_is_sent_to_the_letter(tmp_path: Path) -> None:
+    """A file that is no sample is posted byte by byte, and a refusal is told with its reason."""
+    path = tmp_path / "body.json"
+    path.write_bytes(b'{ "zen" : 1 }\n')
+
+    def answer(_request: web.Request, body: bytes) -> web.Response:
+        assert body == path.read_bytes()
+        told = {"code": "bad_signature", "detail": "The header is missing."}
+        return web.json_response(told, status=401)
+
+    code, out, _ = await sent(answer, "github", str(path), "--event", "ping")
+    assert (code, out.strip()) == (1, "Refused with 401 (bad_signature): The header is missing.")
+
+
+def test_a_sample_that_is_not_there_is_said() -> None:
+    """The samples that there are are named."""
+    done = run("send", "github", "none", "--to", "http://127.0.0.1:1/")
+    assert done.returncode == 2
+    assert "pull_request.opened" in done.stderr
+    gone = run("send", "github", "pull_request.opened", "--to", "http://127.0.0.1:1/")
+    assert gone.returncode == 3
+    assert "endpoint_unreachable" in gone.stderr
+
+
+def test_map_reads_a_sample_with_its_headers() -> None:
+    """A sample needs neither a type nor headers."""
+    path = Path(__file__).parents[2] / "samples/github/pull_request.merged.json"
+    done = run("map", str(path), "--source", "github", "--json")
+    told = json.loads(done.stdout)
+    assert told["event"] == "pull_request"
+    expected = delivery("github", "pull_request.merged").expected["changes"][0]
+    assert [change["issue"] for change in told["changes"]] == expected["issues"]
