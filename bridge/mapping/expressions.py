@@ -1,102 +1,139 @@
 """What a mapping computes: JMESPath expressions, and texts with such expressions in braces.
 
-https://jmespath.org/specification.html, with the functions of `_Functions` beside its own.
+https://jmespath.org/specification.html, with the functions of `bridge.mapping.functions` beside its own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
-from urllib.parse import quote
-
-import jmespath
-from jmespath import functions
-from jmespath.exceptions import JMESPathError
-from jmespath.visitor import Options, TreeInterpreter
 
 from bridge.errors import BadBody
+from bridge.mapping import reading
+from bridge.mapping.bounds import TooMuch, Work, measure, texts
+from bridge.mapping.functions import Compiled, written
+from bridge.mapping.jmes import compiled, condition, is_spending, parse
 
 MAX_LENGTH = 500
-"""Characters in an expression: JMESPath has no loops, so its length bounds its work and depth."""
+"""Characters in an expression: JMESPath has no loops, so its length bounds its depth and its steps."""
 
-_TEXT: Any = {"types": ["string", "null"]}
+_MAX_COPIES = 64
+"""How often a value may stand in what an expression makes, uncounted."""
 
-
-class _Functions(functions.Functions):
-    """What JMESPath lacks for texts. Each takes a text or null, which is an empty text."""
-
-    @functions.signature(_TEXT)
-    def _func_first_line(self, text: str | None) -> str:
-        return (text or "").strip().partition("\n")[0].strip()
-
-    @functions.signature(_TEXT)
-    def _func_short_sha(self, text: str | None) -> str:
-        return (text or "")[:7]
-
-    @functions.signature(_TEXT)
-    def _func_branch(self, text: str | None) -> str:
-        return (text or "").removeprefix("refs/heads/")
-
-    @functions.signature(_TEXT)
-    def _func_quote(self, text: str | None) -> str:
-        return quote(text or "", safe="/", errors="replace")
-
-
-_INTERPRETER = TreeInterpreter(Options(custom_functions=_Functions()))
-_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
+_UNCOUNTED = Work()
+"""For what spends nothing."""
 
 
 class Expression:
-    """One JMESPath expression, compiled once. Raises ValueError when it is none."""
+    """One JMESPath expression, compiled once. Raises ValueError when it is none, or does too much."""
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_LENGTH:
             raise ValueError(f"the expression has more than {MAX_LENGTH} characters")
-        try:
-            self._parsed = jmespath.compile(text).parsed
-        except JMESPathError as error:
-            raise ValueError(f"not a JMESPath expression: {error}") from None
-        except RecursionError:
-            raise ValueError("the expression is nested too deeply") from None
         self.text = text
-        # A plain path, which most are, is walked here: the interpreter takes four times as long.
-        self._path = tuple(text.split(".")) if _PATH.fullmatch(text) else None
+        self._node = parse(text)
+        self._run = self._bounded(compiled(self._node))
+        self._test = condition(self._node)
+        self._spends = is_spending(self._node)
+        if self._spends or reading.copies(self._node) > _MAX_COPIES:
+            self._try_out()
+
+    def _bounded(self, run: Compiled) -> Compiled:
+        """`run`, its value measured where it may hold one part of the document very often."""
+        if reading.copies(self._node) <= _MAX_COPIES:
+            return run
+
+        def measured(data: Any, _work: Work) -> Any:  # noqa: ANN401 - JSON in, JSON out
+            work = Work()
+            value = run(data, work)
+            measure(value, work)
+            return value
+
+        return measured
+
+    def _try_out(self) -> None:
+        """Refuse what does too much even with next to no document. Raises ValueError."""
+        for probe in reading.probes(self._node):
+            try:
+                self.value(probe)
+            except TooMuch:
+                raise ValueError("the expression does more work than is allowed") from None
+            except BadBody:
+                continue
 
     def value(self, data: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
         """What the expression is of `data`; null where it leads nowhere. Raises BadBody."""
-        if self._path is None:
-            return self._interpreted(data)
-        for name in self._path:
-            if not isinstance(data, Mapping):
-                return None
-            data = data.get(name)
-        return data
-
-    def _interpreted(self, data: Any) -> Any:  # noqa: ANN401
         try:
-            return _INTERPRETER.visit(self._parsed, data)
-        except JMESPathError as error:
-            raise BadBody(f"`{self.text}`: {error}") from None
-        except RecursionError:
-            raise BadBody(f"`{self.text}` is nested too deeply.") from None
+            return self._run(data, Work() if self._spends else _UNCOUNTED)
+        except (BadBody, ArithmeticError, RecursionError, TypeError, ValueError) as error:
+            raise self._failed(error) from None
 
     def is_true(self, data: object) -> bool:
-        """Whether the value is neither false, null nor empty (JMESPath's own rule)."""
-        value = self.value(data)
-        return value is not None and value is not False and value not in ("", [], {})
+        """Whether the value is neither false, null nor empty (JMESPath's own rule). Raises BadBody."""
+        try:
+            return bool(self._test(data, Work() if self._spends else _UNCOUNTED))
+        except (BadBody, ArithmeticError, RecursionError, TypeError, ValueError) as error:
+            raise self._failed(error) from None
 
     def texts(self, data: object) -> list[str]:
         """The value's texts at any depth; what is no text is left out. Raises BadBody."""
-        return list(_texts(self.value(data)))
+        value = self.value(data)
+        if isinstance(value, str):
+            return [value]
+        try:
+            return list(texts(value, Work()))
+        except (BadBody, RecursionError) as error:
+            raise self._failed(error) from None
 
+    def _failed(self, error: Exception) -> BadBody:
+        """What is told of an error; Python's own texts may hold a value."""
+        if isinstance(error, TooMuch):
+            return TooMuch(f"`{self.text}` {error}.")
+        if isinstance(error, BadBody):
+            return BadBody(f"`{self.text}`: {error}.")
+        if isinstance(error, RecursionError):
+            return BadBody(f"`{self.text}` is of values that are nested too deeply.")
+        return BadBody(f"`{self.text}` is of a value that it cannot be computed of.")
 
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _texts(each)
+    # --- what can be said of it without a document -----------------------------------------
+
+    @cached_property
+    def fields(self) -> frozenset[tuple[str, ...]]:
+        """The paths in the document that it looks at, as far as they can be told.
+
+        The elements of a list count for the list: `commits[].id` is of `commits`, `id`.
+        """
+        return reading.fields(self._node)
+
+    @cached_property
+    def outcomes(self) -> frozenset[str] | None:
+        """The texts that it can give, null and the like aside; None where it may give others."""
+        return reading.outcomes(self._node)
+
+    @cached_property
+    def constant(self) -> bool:
+        """Whether it is the same of each document; `value({})` is then what it is."""
+        return reading.is_constant(self._node)
+
+    def contradictions(self) -> Iterator[str]:
+        """What in it can never hold, or always does, or is no doubt meant otherwise: a sentence each."""
+        return reading.contradictions(self._node)
+
+    def parts(self, data: object) -> list[tuple[str, Any]]:
+        """Why it is what it is: the conditions in it and what they compare, each with its value.
+
+        Operands that were not looked at are left out. Raises BadBody.
+        """
+
+        def value_of(node: reading.Node) -> Any:  # noqa: ANN401
+            return compiled(node)(data, Work())
+
+        try:
+            return list(reading.parts(self._node, value_of))
+        except (BadBody, ArithmeticError, RecursionError, TypeError, ValueError) as error:
+            raise self._failed(error) from None
 
 
 class Template:
@@ -113,6 +150,11 @@ class Template:
             (before, Expression(inner)) for before, inner in zip(pieces[::2], pieces[1::2], strict=True)
         ]
 
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """Those in braces, from left to right."""
+        return tuple(expression for _, expression in self._pieces)
+
     def text(self, data: object, *, whole: bool = False) -> str:
         """The text for `data`; null is an empty text, unless the text must be `whole`.
 
@@ -120,19 +162,12 @@ class Template:
         """
         filled: list[str] = []
         for before, expression in self._pieces:
-            piece = _written(expression, data)
+            piece = expression.value(data)
+            if not isinstance(piece, str):
+                if isinstance(piece, list | dict):
+                    raise BadBody(f"`{expression.text}` is not a text.")
+                piece = written(piece)
             if whole and not piece:
                 raise BadBody(f"`{expression.text}` is missing.")
             filled += (before, piece)
         return "".join(filled) + self._end
-
-
-def _written(expression: Expression, data: object) -> str:
-    value = expression.value(data)
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, int | float):
-        return str(value).lower()
-    raise BadBody(f"`{expression.text}` is not a text.")

@@ -1,0 +1,92 @@
+"""What an expression may cost: its work is counted while it is evaluated, and its texts are measured.
+
+JMESPath has no loops, but `[@, @] | [@, @] | …` doubles with every step. Nothing of an event or of a
+mapping may make the bridge stand still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bridge.errors import BadBody
+
+MAX_WORK = 1_000_000
+"""Steps and elements of one evaluation, some 0.1 µs each: a push of 2,048 commits takes a tenth."""
+
+MAX_TEXT = 1_000_000
+"""Characters of a text that a function makes."""
+
+_CHARACTERS = 64
+"""Characters that are read in the time of one step."""
+
+
+class TooMuch(BadBody):
+    """An expression does more work than is allowed, or makes a longer text."""
+
+
+class Work:
+    """The work that one evaluation may still do."""
+
+    # Of the class until something is spent: most expressions spend nothing, and making it is then free.
+    left = MAX_WORK
+
+    def spend(self, steps: int) -> None:
+        """Count steps, or elements. Raises TooMuch."""
+        self.left -= steps
+        if self.left < 0:
+            raise TooMuch("does more work than is allowed")
+
+    def read(self, characters: int, factor: int = 1) -> None:
+        """Count characters that are read, `factor` times as slowly as they are copied. Raises TooMuch."""
+        self.spend(characters * factor // _CHARACTERS)
+
+
+def fit(text: str) -> str:
+    """The text, unless it is too long. Raises TooMuch."""
+    if len(text) > MAX_TEXT:
+        raise TooMuch(f"makes a text of more than {MAX_TEXT} characters")
+    return text
+
+
+def same(left: Any, right: Any, work: Work) -> bool:  # noqa: ANN401 - JSON
+    """`left == right`, counted: what an expression has made may hold one list very often."""
+    if left is right:
+        return True
+    if isinstance(left, list) and isinstance(right, list):
+        work.spend(len(left))
+        return len(left) == len(right) and all(
+            same(one, other, work) for one, other in zip(left, right, strict=True)
+        )
+    if isinstance(left, dict) and isinstance(right, dict):
+        work.spend(len(left))
+        return len(left) == len(right) and all(
+            name in right and same(value, right[name], work) for name, value in left.items()
+        )
+    if isinstance(left, str) and isinstance(right, str):
+        work.read(len(left) if len(left) == len(right) else 0)
+    return bool(left == right)
+
+
+def measure(value: object, work: Work) -> int:
+    """About how many characters the value is as JSON; all that it holds is counted. Raises TooMuch."""
+    if isinstance(value, str):
+        work.read(len(value))
+        return len(value)
+    if isinstance(value, list):
+        work.spend(len(value))
+        return sum(measure(each, work) + 1 for each in value)
+    if isinstance(value, dict):
+        work.spend(len(value))
+        return sum(len(name) + measure(each, work) + 1 for name, each in value.items())
+    return 1
+
+
+def texts(value: object, work: Work) -> Iterator[str]:
+    """The texts in a value at any depth. Raises TooMuch."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        work.spend(len(value))
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from texts(each, work)
