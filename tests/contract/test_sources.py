@@ -193,8 +193,8 @@ def mutate(body: Any, path: tuple[str | int, ...], odd: Any) -> None:
             body = body[step]
         except (KeyError, IndexError, TypeError):
             return  # it went with an earlier mutation
-    if isinstance(body, str) or (isinstance(body, list) and isinstance(last, int) and last >= len(body)):
-        return
+    if isinstance(body, list) and (not isinstance(last, int) or last >= len(body)):
+        return  # an earlier mutation made a list of it, or took items away
     if isinstance(body, dict | list):
         if odd is ...:
             body.pop(last) if isinstance(body, dict) and last in body else None
