@@ -59,8 +59,9 @@ class Pipeline:
             changes = (replace(each, version=version) for each in changes)
         if mapped.fault is None:
             return Item(known_as, tuple(changes), detail=told)
-        rejected = _rejected(known_as, kind, mapped.fault)
-        return replace(rejected, changes=tuple(changes), outcome=None, detail={**told, **rejected.detail})
+        fault = {"error": str(mapped.fault), "advice": mapped.fault.advice}
+        reason, detail = mapped.fault.code, {**told, **fault}
+        return Item(known_as, tuple(changes), reason=reason, detail=detail, error=mapped.fault)
 
     def event(self, found: Webhook | Event) -> Event:
         """The event in a webhook, or the one that came as such. Raises Unmappable."""

@@ -28,7 +28,7 @@ Files = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Mappings: 
 
 
 @mapping_app.command(epilog="Example: `jira-bridge mapping test own.yaml`")
-def test(files: Files, json: options.Json = False) -> None:
+def test(files: Files, json: options.Json = False) -> None:  # noqa: PT028 - the command's name
     """Run the tests that mapping files carry, and show what differs."""
     found = [(str(file), name, wrong) for file in files for name, wrong in results(_parsed(file))]
     failed = [each for each in found if each[2]]
@@ -80,7 +80,7 @@ def try_(
     """Show step by step which rule speaks of a payload, why others do not, and what comes of it."""
     mapping = _parsed(file)
     settings = options.settings(config)
-    kind = source or sorted(mapping.sources)[0]
+    kind = source or min(mapping.sources)
     try:
         found = event_in(payload, kind, event, header or [], endpoint)
     except Unmappable as error:

@@ -13,7 +13,7 @@ from typing import Any
 from bridge.errors import BadBody
 from bridge.mapping import reading
 from bridge.mapping.bounds import TooMuch, Work, measure, texts
-from bridge.mapping.functions import Compiled, written
+from bridge.mapping.functions import Compiled, Node, written
 from bridge.mapping.jmes import compiled, condition, is_spending, parse
 
 MAX_LENGTH = 500
@@ -127,7 +127,7 @@ class Expression:
         Operands that were not looked at are left out. Raises BadBody.
         """
 
-        def value_of(node: reading.Node) -> Any:  # noqa: ANN401
+        def value_of(node: Node) -> Any:  # noqa: ANN401
             return compiled(node)(data, Work())
 
         try:

@@ -303,7 +303,7 @@ def _time(arguments: Sequence[Argument]) -> Compiled:
         work.read(len(told) if isinstance(told, str) else 0)
         moment = parse_time(told)
         # All of one length: texts are then in the order of their moments.
-        return moment and moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+        return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z" if moment else None
 
     return time
 

@@ -117,16 +117,16 @@ def _within(part: object, key: Key) -> Iterator[tuple[Key, Expression]]:
 
 
 def _about(key: Key, expression: Expression, roots: set[str]) -> Iterator[tuple[Key, str]]:
-    for field in sorted(expression.fields):
-        root, _, rest = field.partition(".")
+    for root, *rest in sorted(field for field in expression.fields if field):
         if root not in roots:
-            meant = f"did you mean `body.{field}`?" if root not in {"item", "state"} else _only(root)
+            whole = ".".join((root, *rest))
+            meant = f"did you mean `body.{whole}`?" if root not in {"item", "state"} else _only(root)
             yield key, f"`{root}` is not known here: there are {', '.join(sorted(roots))}; {meant}"
-        elif root == "event" and (name := rest.partition(".")[0]) not in EVENT:
-            yield key, f"`event` has no `{name}`{_meant(name, EVENT)}; it has {', '.join(EVENT)}"
+        elif root == "event" and rest and rest[0] not in EVENT:
+            yield key, f"`event` has no `{rest[0]}`{_meant(rest[0], EVENT)}; it has {', '.join(EVENT)}"
     for told in expression.contradictions():
         yield key, f"`{expression.text}`: {told}"
-    if expression.is_constant and key[-1] in _CONDITIONS:
+    if expression.constant and key[-1] in _CONDITIONS:
         holds = "always holds" if expression.is_true({}) else "never holds"
         yield key, f"`{expression.text}` {holds}: it does not depend on the event"
 
@@ -160,7 +160,7 @@ def _shadowed(mapping: RuleMapping) -> Iterator[tuple[Key, str]]:
         if skip.when is None:
             for name, rule in mapping.file.rules.items():
                 if all(is_of(type_.rstrip("*"), skip.type) for type_ in rule.match.type):
-                    yield ("rules", name, "match"), f"never matches: skip_when.{reason} has all of its types"
+                    yield ("skip_when", reason), f"has all types of rules.{name}, which never speaks"
 
 
 def _meant(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:

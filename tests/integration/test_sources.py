@@ -1,4 +1,4 @@
-"""Every source behind a real ingress: what its vendor posts, signed, comes to the events that its samples say."""
+"""Every source behind a real ingress: what its vendor posts, signed, is taken and comes to its events."""
 
 from __future__ import annotations
 

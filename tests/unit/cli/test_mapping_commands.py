@@ -71,7 +71,7 @@ def test_the_tests_of_a_file_are_run(own: Path) -> None:
         (
             "rules:",
             "skip_when: {quiet: {type: pull_request}}\nrules:",
-            "skip_when.quiet has all of its types",
+            "own.yaml:2:13: skip_when.quiet: has all types of rules.pull_request",
         ),
         (
             "    link:",

@@ -178,6 +178,7 @@ def test_a_payload_may_name_its_site() -> None:
     route = Route(site=Expression("body.tenant").value)
     assert routed("DOCK-1", sites, route, tenant="two") == {"one": (), "two": ("DOCK-1",)}
     assert routed("DOCK-1", sites, route) == {"one": ("DOCK-1",), "two": ("DOCK-1",)}
+    strange: Any
     for strange in ("three", 7, {}):
         with pytest.raises(UnknownSite, match="names a site"):
             routed("DOCK-1", sites, route, tenant=strange)

@@ -63,7 +63,10 @@ tests:
       - {issues: [ABC-1], sequence: 30002, rank: 9, link: {object: {title: ABC-1 in is sealed}}}
       - {issues: [DEF-2]}
   - {name: dry ships are skipped, type: ship, payload: {<<: *ship, dry: true}, skipped: test_only}
-  - {name: a crate has a state, type: ship, payload: {<<: *ship, crates: [{n: 1, note: ABC-1}]}, rejected: bad_body}
+  - name: a crate has a state
+    type: ship
+    payload: {<<: *ship, crates: [{n: 1, note: ABC-1}]}
+    rejected: bad_body
 """
 BASES = {"harbor": Document(FILE, "harbor.yaml").data}
 SHIP: dict[str, Any] = {
