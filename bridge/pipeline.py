@@ -59,9 +59,8 @@ class Pipeline:
             changes = (replace(each, version=version) for each in changes)
         if mapped.fault is None:
             return Item(known_as, tuple(changes), detail=told)
-        fault = {"error": str(mapped.fault), "advice": mapped.fault.advice}
-        reason, detail = mapped.fault.code, {**told, **fault}
-        return Item(known_as, tuple(changes), reason=reason, detail=detail, error=mapped.fault)
+        told |= {"error": str(mapped.fault), "advice": mapped.fault.advice}
+        return Item(known_as, tuple(changes), None, mapped.fault.code, told, mapped.fault)
 
     def event(self, found: Webhook | Event) -> Event:
         """The event in a webhook, or the one that came as such. Raises Unmappable."""

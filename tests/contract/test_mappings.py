@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import bridge.mapping.builtin
-from bridge.mapping.builtin import builtin_files, builtin_mappings
+from bridge.mapping.builtin import builtin_files, builtin_mappings, lint_own
 from bridge.mapping.examples import failures
 from bridge.mapping.rules import RuleMapping, is_of
 from bridge.sources.base import load_sources
@@ -34,6 +34,14 @@ def test_the_tests_speak_of_every_type(mapping: RuleMapping) -> None:
     """Each event type of a rule or a skip has a test of its own."""
     tested = {example.type for example in mapping.file.tests}
     assert [each for each in mapping.types if not any(is_of(type_, (each,)) for type_ in tested)] == []
+
+
+@pytest.mark.parametrize("mapping", FILES)
+def test_nothing_is_said_against_a_file(mapping: RuleMapping) -> None:
+    """The linter finds no condition that never holds, no state that is never met, no unknown name."""
+    (folder,) = bridge.mapping.builtin.__path__
+    text = (Path(folder) / mapping.name).read_text("utf-8")
+    assert lint_own(text, mapping.name, load_sources()) == []
 
 
 def test_every_source_has_a_mapping() -> None:
