@@ -100,6 +100,9 @@ def test_a_planted_key_is_linked(path: Path) -> None:
     if found.skipped:
         return
     assert {object_of(wish) for wish in found.wishes} == OBJECTS[type_]
+    if path.name.endswith(".deleted.json"):  # a release that is gone takes its links along
+        assert [(wish.action, wish.issues, wish.link) for wish in found.wishes] == [(Action.SET, (), None)]
+        return
     for wish in found.wishes:
         assert wish.issues == ("PROJ-1",)
         assert wish.action is (Action.SET if type_ in SETS else Action.UPSERT)
