@@ -58,7 +58,7 @@ class Webhook:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record:
     """One Kafka record. `timestamp` is milliseconds since the epoch."""
 
@@ -70,12 +70,14 @@ class Record:
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
 
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """The headers by lower-case name, the last of each, undecodable bytes replaced."""
+        return {name.lower(): value.decode("utf-8", "replace") for name, value in self.headers}
+
     def header(self, name: str) -> str | None:
-        """The last header of that name as text, undecodable bytes replaced; None when absent."""
-        for key, value in reversed(self.headers):
-            if key.lower() == name:
-                return value.decode("utf-8", "replace")
-        return None
+        """The last header of that lower-case name; None when absent."""
+        return self.texts.get(name)
 
 
 @dataclass(frozen=True, slots=True)

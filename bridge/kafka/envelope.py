@@ -89,8 +89,7 @@ def _webhook(record: Record, body: bytes) -> Webhook:
 
 
 def _prefixed(record: Record, prefix: str) -> dict[str, str]:
-    names = {name.lower() for name, _ in record.headers}
-    return {name[len(prefix) :]: record.header(name) or "" for name in names if name.startswith(prefix)}
+    return {name[len(prefix) :]: text for name, text in record.texts.items() if name.startswith(prefix)}
 
 
 # --- CloudEvents ---------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -51,7 +52,7 @@ def rate(pipeline: Pipeline, records: list[Record], seconds: float) -> float:
     count, began = 0, time.perf_counter()
     while time.perf_counter() - began < seconds:
         for each in records:
-            pipeline(each)
+            pipeline(replace(each))  # a record of its own, as from Kafka: nothing is remembered of it
         count += len(records)
     return count / (time.perf_counter() - began)
 
