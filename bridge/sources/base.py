@@ -76,6 +76,8 @@ class JsonSource:
     id_paths: ClassVar[Paths] = ()
     kept: ClassVar[tuple[str, ...]] = ()
     """Other headers that travel with the body."""
+    aliases: ClassVar[Mapping[str, str]] = {}
+    """Headers that some senders call otherwise: by that name, the one under which they are kept."""
     origin: ClassVar[Paths] = ()
     """Where the event's source stands, a URL or an account: the first that is found, else `home`."""
     home: ClassVar[str]
@@ -101,8 +103,9 @@ class JsonSource:
 
     def keep(self, headers: Mapping[str, str]) -> dict[str, str]:
         """The type, the delivery and what else the class says."""
+        renamed = {self.aliases[name]: value for name, value in headers.items() if name in self.aliases}
         names = {self.type_header, self.id_header, *self.kept}
-        return {name: value for name, value in headers.items() if name in names}
+        return {name: value for name, value in {**renamed, **headers}.items() if name in names}
 
     def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
         """What names the delivery. Raises BadRequest where a header should and is missing."""
