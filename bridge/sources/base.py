@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Self
@@ -60,34 +61,36 @@ def page(source: Source) -> str:
 class JsonSource:
     """`bridge.ports.Source` of a vendor that posts JSON; a subclass says where things stand.
 
+    What stands here without ClassVar may be an endpoint's choice (`AnyJson`).
+
     What is not found where it should be is done without, as far as that goes: an event without a
     time has that of its receipt, a delivery without an id is named by a digest of its body.
     """
 
     kind: ClassVar[str]
     vendor: ClassVar[str]
-    signature: ClassVar[Signature]
+    signature: Signature
 
-    type_header: ClassVar[str] = ""
+    type_header: str = ""
     """The header that tells the event's type; without it, the first text at `type_paths` does."""
-    type_paths: ClassVar[Paths] = ()
-    id_header: ClassVar[str] = ""
+    type_paths: Paths = ()
+    id_header: str = ""
     """The header that names the delivery; without it, the first text or number at `id_paths` does."""
-    id_paths: ClassVar[Paths] = ()
-    kept: ClassVar[tuple[str, ...]] = ()
+    id_paths: Paths = ()
+    kept: tuple[str, ...] = ()
     """Other headers that travel with the body."""
     aliases: ClassVar[Mapping[str, str]] = {}
     """Headers that some senders call otherwise: by that name, the one under which they are kept."""
     origin: ClassVar[Paths] = ()
     """Where the event's source stands, a URL or an account: the first that is found, else `home`."""
     home: ClassVar[str]
-    objects: ClassVar[Paths | Mapping[str, Paths]] = ()
+    objects: Paths | Mapping[str, Paths] = ()
     """What tells objects apart, for all types or by type.
 
     It may be coarser than a link's identity but never finer: what shares a globalId must share a
     record key.
     """
-    times: ClassVar[Paths] = ()
+    times: Paths = ()
     """Where times stand; the latest is the event's."""
 
     def configured(self, options: Mapping[str, str]) -> Self:
@@ -175,6 +178,74 @@ class JsonSource:
     def default_time(self, webhook: Webhook) -> datetime:
         """The event's time where the body has none."""
         return webhook.received_at
+
+
+class AnyJson(JsonSource):
+    """A sender that nobody knows here: where things stand in its JSON is the endpoint's choice.
+
+    Each of `CHOICES` is an option: dotted paths with commas between, the first found counts; or
+    `header:NAME`, for `type` and `delivery`. What is not chosen is where the plain document of
+    `bridge/mapping/builtin/webhook.yaml` has it. An event without a type is called `webhook`.
+    """
+
+    CHOICES = ("type", "object", "time", "delivery")
+
+    home = "webhook"
+    type_paths = ("type",)
+    objects = ("data.id", "id")
+    times = ("time", "timestamp", "data.time", "data.timestamp")
+
+    def configured(self, options: Mapping[str, str]) -> Self:
+        """A source that looks where the options say. Raises ConfigError for unknown and bad ones."""
+        unknown = sorted(options.keys() - set(self.CHOICES))
+        if unknown:
+            raise ConfigError(
+                f"the source {self.kind} has no option {unknown[0]}; it has {', '.join(self.CHOICES)}"
+            )
+        chosen = copy(self)
+        chosen.choose(options)
+        return chosen
+
+    def choose(self, options: Mapping[str, str]) -> None:
+        """Take over what the options say. Raises ConfigError."""
+        if "type" in options:
+            self.type_header, self.type_paths = _places("type", options["type"])
+        if "delivery" in options:
+            self.id_header, self.id_paths = _places("delivery", options["delivery"])
+        if "object" in options:
+            self.objects = _paths("object", options["object"])
+        if "time" in options:
+            self.times = _paths("time", options["time"])
+
+    def type_of(self, headers: Mapping[str, str], data: dict[str, Any]) -> str:
+        """The type that is told, or `webhook`."""
+        return super().type_of(headers, data) or "webhook"
+
+    def subject_of(self, type_: str, data: dict[str, Any]) -> str:  # noqa: ARG002 - an id is its endpoint's own
+        """The first of the places of the object's id that has one."""
+        paths = self.objects if isinstance(self.objects, tuple) else ()
+        return first(data, paths)
+
+    def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:  # noqa: ARG002 - the body may be anyone's
+        """The endpoint: what is told there is one system's."""
+        return webhook.endpoint or self.home
+
+
+_HEADER = "header:"
+
+
+def _places(option: str, text: str) -> tuple[str, Paths]:
+    """A header's name, or the paths into a body."""
+    if text.startswith(_HEADER):
+        return text.removeprefix(_HEADER).strip().lower(), ()
+    return "", _paths(option, text)
+
+
+def _paths(option: str, text: str) -> Paths:
+    paths = tuple(path.strip() for path in text.split(","))
+    if not all(paths) or any(path.startswith(_HEADER) for path in paths):
+        raise ConfigError(f"option {option}: expected dotted paths into the body, with commas between")
+    return paths
 
 
 def _digest(body: bytes) -> str:

@@ -276,8 +276,8 @@ _SYMMETRIC, _PUBLIC, _PRIVATE = b"whsec_", b"whpk_", b"whsk_"
 class StandardWebhooks(_Signature):
     """The signature of Standard Webhooks: `v1` (HMAC-SHA256) and `v1a` (Ed25519).
 
-    A secret is `whsec_` and Base64, the same without the prefix, or any text; a public key is
-    `whpk_` and Base64. `prefixes` begin the three headers' names.
+    A secret is `whsec_` and Base64; without the prefix it may be Base64 or the key itself, so that
+    both are tried. A public key is `whpk_` and Base64. `prefixes` begin the three headers' names.
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
 
@@ -295,9 +295,11 @@ class StandardWebhooks(_Signature):
         return self._names(self.prefixes[0])
 
     def check(self, secret: bytes) -> None:
-        """Raise ConfigError for a key that is none."""
+        """Raise ConfigError for a key that is none, or is the sender's own."""
+        if secret.startswith(_PRIVATE):
+            raise ConfigError("whsk_ begins the sender's private key; expected its public one, whpk_…")
         try:
-            _key(secret)
+            _keys(secret)
         except ValueError:
             raise ConfigError("a secret that begins with whsec_ or whpk_ goes on in Base64") from None
 
@@ -312,11 +314,12 @@ class StandardWebhooks(_Signature):
             raise BadSignature(f"{prefix}-signature has neither v1 nor v1a. {BadSignature.advice}")
         symmetric = [claim for version, _, claim in claims if version == "v1"]
         asymmetric = [claim for version, _, claim in claims if version == "v1a"]
-        public = [key for key in map(_key, secrets) if isinstance(key, Ed25519PublicKey)]
+        keys = [key for secret in secrets for key in _keys(secret)]
+        public = [key for key in keys if isinstance(key, Ed25519PublicKey)]
         found = [_signs(key, message, claim) for key in public for claim in asymmetric]
         if not any(found):
-            keys = [key for key in map(_key, secrets) if isinstance(key, bytes)]
-            accept(symmetric, (digest(message, key, encoding="base64") for key in keys))
+            shared = [key for key in keys if isinstance(key, bytes)]
+            accept(symmetric, (digest(message, key, encoding="base64") for key in shared))
         check_age(sent, f"{prefix}-timestamp", now)
 
     def sign(self, request: Request, secret: bytes, now: datetime) -> dict[str, str]:
@@ -328,7 +331,7 @@ class StandardWebhooks(_Signature):
             private = Ed25519PrivateKey.from_private_bytes(b64decode(secret.removeprefix(_PRIVATE))[:32])
             made = f"v1a,{b64encode(private.sign(message)).decode()}"
         else:
-            key = _key(secret)
+            key = _keys(secret)[0]
             made = f"v1,{digest(message, key if isinstance(key, bytes) else secret, encoding='base64')}"
         return {id_name: id_, time_name: sent, signature: made}
 
@@ -341,16 +344,25 @@ def _message(id_: str, sent: str, body: bytes) -> bytes:
     return f"{id_}.{sent}.".encode("utf-8", "replace") + body
 
 
-def _key(secret: bytes) -> bytes | Ed25519PublicKey:
-    """The key that a secret stands for. Raises ValueError."""
+def _keys(secret: bytes) -> tuple[bytes | Ed25519PublicKey, ...]:
+    """The keys that a secret may stand for, the likeliest first. Raises ValueError."""
+    secret = secret.removeprefix(b"v1,")  # Supabase shows its secrets as `v1,whsec_…`
     if secret.startswith(_PUBLIC):
-        return Ed25519PublicKey.from_public_bytes(b64decode(secret.removeprefix(_PUBLIC), validate=True))
+        return (Ed25519PublicKey.from_public_bytes(_decoded(secret.removeprefix(_PUBLIC))),)
     if secret.startswith(_SYMMETRIC):
-        return b64decode(secret.removeprefix(_SYMMETRIC), validate=True)
+        return (_decoded(secret.removeprefix(_SYMMETRIC)),)
     try:
-        return b64decode(secret, validate=True)
+        return _decoded(secret), secret
     except ValueError:
-        return secret
+        return (secret,)
+
+
+def _decoded(text: bytes) -> bytes:
+    """What is written in Base64, its padding left out or not. Raises ValueError, for nothing too."""
+    found = b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    if not found:
+        raise ValueError("empty")
+    return found
 
 
 def _signs(key: Ed25519PublicKey, message: bytes, claim: str) -> bool:
