@@ -126,9 +126,14 @@ def _about(key: Key, expression: Expression, roots: set[str]) -> Iterator[tuple[
             yield key, f"`event` has no `{rest[0]}`{_meant(rest[0], EVENT)}; it has {', '.join(EVENT)}"
     for told in expression.contradictions():
         yield key, f"`{expression.text}`: {told}"
-    if expression.constant and key[-1] in _CONDITIONS:
+    if expression.constant and key[-1] in _CONDITIONS and not _is_plain(key, expression):
         holds = "always holds" if expression.is_true({}) else "never holds"
         yield key, f"`{expression.text}` {holds}: it does not depend on the event"
+
+
+def _is_plain(key: Key, expression: Expression) -> bool:
+    """Whether it says `true` of all events that match, where that says something."""
+    return key[-1] != "when" and expression.text == "`true`"
 
 
 def _only(root: str) -> str:

@@ -62,7 +62,7 @@ def test_the_tests_of_a_file_are_run(own: Path) -> None:
             "own.yaml:4:5: rules.pull_request.resolved_when: ",
         ),
         ("    link:", "    resolved_when: body.a > '3'\n    link:", "rules.pull_request.resolved_when: "),
-        ("    link:", "    resolved_when: '`true`'\n    link:", "always holds"),
+        ("    link:", "    resolved_when: '!`true`'\n    link:", "never holds"),
         (
             "    link:",
             "    states: {opened: {title: x}}\n    link:",
