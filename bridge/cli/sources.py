@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +18,7 @@ from rich.table import Column, Table
 from bridge.cli import deliveries, options
 from bridge.cli.app import FAILED, app, out
 from bridge.errors import BadSignature, ConfigError, UsageError
-from bridge.mapping.builtin import builtin_mappings
-from bridge.mapping.mapper import EventMapping
+from bridge.mapping.builtin import builtin_files
 from bridge.mapping.rules import RuleMapping
 from bridge.model import Request
 from bridge.ports import Source
@@ -41,7 +40,7 @@ def list_(context: typer.Context, json: options.Json = False) -> None:
     """List all sources: vendor, events, signature, and where its set-up begins."""
     if context.invoked_subcommand is not None:
         return
-    rows = [row(source) for _, source in sorted(load_sources().items())]
+    rows = rows_of(load_sources().values())
     if json:
         print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())  # noqa: T201 - for a script
         return
@@ -67,7 +66,8 @@ def show(name: Kind, json: options.Json = False) -> None:
     """Show a source's set-up page: what to click, which events, what the links look like."""
     source = deliveries.known_source(name)
     if json:
-        print(orjson.dumps({**row(source), "page": page(source)}).decode())  # noqa: T201 - for a script
+        (row,) = rows_of([source])
+        print(orjson.dumps({**row, "page": page(source)}).decode())  # noqa: T201 - for a script
     elif sys.stdout.isatty():
         out.print(Markdown(page(source)))
     else:
@@ -121,22 +121,22 @@ def verify(
     out.print("The signature is right.")
 
 
-def row(source: Source) -> dict[str, Any]:
-    """What the table tells of a source."""
-    types = sorted({type_ for mapping in mappings(source) for type_ in mapping.types})
+def rows_of(sources: Iterable[Source]) -> list[dict[str, Any]]:
+    """What the table tells of sources, by their names."""
+    mappings = builtin_files()
+    return [_row(source, mappings) for source in sorted(sources, key=lambda source: source.kind)]
+
+
+def _row(source: Source, mappings: Iterable[RuleMapping]) -> dict[str, Any]:
+    own = [mapping for mapping in mappings if source.kind in mapping.sources]
+    types = {type_ for mapping in own for type_ in mapping.types}
     return {
         "name": source.kind,
         "vendor": source.vendor,
-        "events": types,
+        "events": sorted(types - {"*"}) or ["any"],
         "signature": source.signature.described,
         "setUp": first_step(page(source)),
     }
-
-
-def mappings(source: Source) -> Iterator[RuleMapping]:
-    """The built-in mappings of a source's events."""
-    found: list[EventMapping] = builtin_mappings()
-    yield from (each for each in found if isinstance(each, RuleMapping) and source.kind in each.sources)
 
 
 def first_step(told: str) -> str:

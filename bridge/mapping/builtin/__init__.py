@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -25,17 +25,29 @@ def builtin_mappings() -> list[EventMapping]:
 
 def parse_own(text: str, name: str) -> RuleMapping:
     """A user's mapping, which may extend one of the built-in files. Raises ConfigError."""
-    return parse_mapping(text, name, _bases())
+    return parse_mapping(text, name, _Bases())
 
 
 def lint_own(text: str, name: str, kinds: Iterable[str]) -> list[Finding]:
     """What can be said against a user's mapping, where these kinds of source are installed."""
     known = {kind: file.types for file in builtin_files() for kind in file.sources}
-    return lint(text, name, _bases(), {**dict.fromkeys(kinds, frozenset[str]()), **known})
+    return lint(text, name, _Bases(), {**dict.fromkeys(kinds, frozenset[str]()), **known})
 
 
-def _bases() -> dict[str, dict[str, Any]]:
-    return {name.removesuffix(".yaml"): Document(text, name).data for name, text in _texts().items()}
+class _Bases(Mapping[str, dict[str, Any]]):
+    """What may be extended, by the file's name; each is read when it is asked for."""
+
+    def __init__(self) -> None:
+        self._texts = {name.removesuffix(".yaml"): text for name, text in _texts().items()}
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        return Document(self._texts[name], f"{name}.yaml").data
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
 
 
 def _texts() -> dict[str, str]:
