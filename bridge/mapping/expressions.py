@@ -22,6 +22,9 @@ MAX_LENGTH = 500
 _MAX_COPIES = 64
 """How often a value may stand in what an expression makes, uncounted."""
 
+_FAILURES = (BadBody, ArithmeticError, RecursionError, TypeError, ValueError)
+"""What functions raise: the last two are Python's own, for numbers and texts beyond its bounds."""
+
 _UNCOUNTED = Work()
 """For what spends nothing."""
 
@@ -67,14 +70,14 @@ class Expression:
         """What the expression is of `data`; null where it leads nowhere. Raises BadBody."""
         try:
             return self._run(data, Work() if self._spends else _UNCOUNTED)
-        except (BadBody, ArithmeticError, RecursionError, TypeError, ValueError) as error:
+        except _FAILURES as error:
             raise self._failed(error) from None
 
     def is_true(self, data: object) -> bool:
         """Whether the value is neither false, null nor empty (JMESPath's own rule). Raises BadBody."""
         try:
             return bool(self._test(data, Work() if self._spends else _UNCOUNTED))
-        except (BadBody, ArithmeticError, RecursionError, TypeError, ValueError) as error:
+        except _FAILURES as error:
             raise self._failed(error) from None
 
     def texts(self, data: object) -> list[str]:
@@ -100,12 +103,12 @@ class Expression:
     # --- what can be said of it without a document -----------------------------------------
 
     @cached_property
-    def fields(self) -> frozenset[tuple[str, ...]]:
+    def fields(self) -> frozenset[str]:
         """The paths in the document that it looks at, as far as they can be told.
 
-        The elements of a list count for the list: `commits[].id` is of `commits`, `id`.
+        The elements of a list count for the list: `body.commits[].id` is of `body.commits.id`.
         """
-        return reading.fields(self._node)
+        return frozenset(".".join(map(reading.name_of, path)) for path in reading.fields(self._node))
 
     @cached_property
     def outcomes(self) -> frozenset[str] | None:
@@ -113,7 +116,7 @@ class Expression:
         return reading.outcomes(self._node)
 
     @cached_property
-    def constant(self) -> bool:
+    def is_constant(self) -> bool:
         """Whether it is the same of each document; `value({})` is then what it is."""
         return reading.is_constant(self._node)
 
@@ -124,16 +127,18 @@ class Expression:
     def parts(self, data: object) -> list[tuple[str, Any]]:
         """Why it is what it is: the conditions in it and what they compare, each with its value.
 
-        Operands that were not looked at are left out. Raises BadBody.
+        Operands that were not looked at are left out; where one cannot be computed, it ends.
         """
 
         def value_of(node: Node) -> Any:  # noqa: ANN401
             return compiled(node)(data, Work())
 
+        told: list[tuple[str, Any]] = []
         try:
-            return list(reading.parts(self._node, value_of))
-        except (BadBody, ArithmeticError, RecursionError, TypeError, ValueError) as error:
-            raise self._failed(error) from None
+            told.extend(reading.parts(self._node, value_of))
+        except _FAILURES:
+            return told
+        return told
 
 
 class Template:

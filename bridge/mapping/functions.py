@@ -105,7 +105,8 @@ def _called(name: str, given: list[Any]) -> Any:  # noqa: ANN401 - JSON
 
 def _mistaken(name: str, expected: Sequence[str], was: str) -> BadBody:
     """For a function that was given what it does not take, by the name of its type in Python."""
-    return BadBody(f"{name}() takes {' or '.join(expected)}, not {functions.TYPES_MAP.get(was, was)}")
+    taken = " or ".join(each.replace("-", " of ") for each in expected)
+    return BadBody(f"{name}() takes {taken}, not {functions.TYPES_MAP.get(was, was)}")
 
 
 def _counted(name: str, charge: Callable[[list[Any], Work], None]) -> Bind:

@@ -28,12 +28,15 @@ CHAINS = frozenset({"subexpression", "index_expression", "pipe"})
 """The nodes whose children are steps: each is of what the one before it gave."""
 
 _CALL = 8
+_OPENING = frozenset({"lparen", "lbracket", "lbrace", "filter"})
+_CLOSING = frozenset({"rparen", "rbracket", "rbrace"})
 _NUMBERS = frozenset({int, float})
 
 
 def parse(text: str) -> Node:
     """The library's syntax tree of an expression. Raises ValueError, with the column."""
     try:
+        _check_nesting(text)
         with warnings.catch_warnings():
             # An old way to write texts, `like this`, is still read.
             warnings.simplefilter("ignore", PendingDeprecationWarning)
@@ -47,11 +50,24 @@ def parse(text: str) -> Node:
         told = f"{error.message}, at column {error.lexer_position + 1}"
         raise ValueError(f"not a JMESPath expression: {told}") from None
     except ParseError as error:
-        told = f"unexpected {error.token_value!r} at column {error.lex_position + 1}"
+        # The end is the only token that is empty.
+        what = f"unexpected {error.token_value!r}" if error.token_value != "" else "it ends too early,"
+        told = f"{what} at column {error.lex_position + 1}"
         raise ValueError(f"not a JMESPath expression: {told}") from None
     except RecursionError:
         raise ValueError("the expression is nested too deeply") from None
     return node
+
+
+def _check_nesting(text: str) -> None:
+    """Refuse what the parser may only just follow, whatever the depth of the stack."""
+    if sum(map(text.count, "([{")) <= MAX_DEPTH:
+        return
+    depth = 0
+    for token in Lexer().tokenize(text):
+        depth += (token["type"] in _OPENING) - (token["type"] in _CLOSING)
+        if depth > MAX_DEPTH:
+            raise ValueError("the expression is nested too deeply")
 
 
 def nodes(node: Node) -> Iterator[Node]:

@@ -54,7 +54,8 @@ def _write_not(node: Node) -> str:
     return f"!{text_of(inner)}" if simple else f"!({text_of(inner)})"
 
 
-def _write_name(name: str) -> str:
+def name_of(name: str) -> str:
+    """The name of a field, in quotes where it needs them."""
     return name if _PLAIN_NAME.fullmatch(name) else json.dumps(name)
 
 
@@ -133,7 +134,7 @@ def _write_slice(node: Node) -> str:
 
 
 def _write_pairs(node: Node) -> str:
-    pairs = (f"{_write_name(each['value'])}: {text_of(each['children'][0])}" for each in node["children"])
+    pairs = (f"{name_of(each['value'])}: {text_of(each['children'][0])}" for each in node["children"])
     return "{" + ", ".join(pairs) + "}"
 
 
@@ -142,7 +143,7 @@ _WRITERS: dict[str, Callable[[Node], str]] = {
     "comparator": _write_comparator,
     "current": lambda _node: "@",
     "expref": lambda node: f"&{text_of(node['children'][0])}",
-    "field": lambda node: _write_name(node["value"]),
+    "field": lambda node: name_of(node["value"]),
     "filter_projection": _write_filter,
     "flatten": _write_flatten,
     "function_expression": lambda node: f"{node['value']}({', '.join(map(text_of, node['children']))})",
@@ -379,7 +380,7 @@ def is_constant(node: Node) -> bool:
 
 
 def contradictions(node: Node) -> Iterator[str]:
-    """What can never hold, or always does, or is no doubt meant otherwise: a sentence for each."""
+    """What can never hold, or always does, or is meant otherwise: a sentence each, without its period."""
     seen: set[int] = set()
     for each in nodes(node):
         match each["type"]:
@@ -389,13 +390,13 @@ def contradictions(node: Node) -> Iterator[str]:
                 seen.update(id(below) for below in _same_kind(each))
                 yield from _of_operands(each)
             case "filter_projection" if is_constant(each["children"][2]):
-                yield f"The filter `{text_of(each['children'][2])}` is the same of every element."
+                yield f"the filter `{text_of(each['children'][2])}` is the same of every element"
             case "not_expression" if is_constant(each["children"][0]):
-                yield f"`{text_of(each)}` is the same of every document."
+                yield f"`{text_of(each)}` is the same of every document"
             case "subexpression" | "index_expression" if each["children"][0]["type"] == "not_expression":
                 (inner,) = each["children"][0]["children"]
                 meant = {**each, "children": [inner, *each["children"][1:]]}
-                yield f"`{text_of(each)}` is always null, as `!` binds first; write `!({text_of(meant)})`."
+                yield f"`{text_of(each)}` is always null, as `!` binds first; write `!({text_of(meant)})`"
 
 
 def _same_kind(node: Node) -> Iterator[Node]:
@@ -411,31 +412,27 @@ def _of_comparison(node: Node) -> Iterator[str]:
     left, right = node["children"]
     text = text_of(node)
     if is_constant(left) and is_constant(right):
-        yield f"`{text}` compares values that are the same of every document."
+        yield f"`{text}` compares values that are the same of every document"
     elif text_of(left) == text_of(right):
-        yield f"`{text}` compares a value with itself."
+        yield f"`{text}` compares a value with itself"
     elif node["value"] not in {"eq", "ne"}:
         for each in (left, right):
             if each["type"] != "literal" or type(each["value"]) in {int, float}:
                 continue
             if isinstance(each["value"], str):
-                yield f"`{text}` compares texts letter by letter, and is null of a number."
+                yield f"`{text}` compares texts letter by letter, and is null of a number"
             else:
-                yield f"`{text}` is always null: only numbers and texts are in an order."
+                yield f"`{text}` is always null: only numbers and texts are in an order"
 
 
 def _of_operands(node: Node) -> Iterator[str]:
     operands = operands_of(node)
     is_and = node["type"] == "and_expression"
-    for place, each in enumerate(operands):
-        if not is_constant(each) or (place == len(operands) - 1):
-            continue
-        told = _outcomes(each)
-        if each["type"] == "literal" or not told.empty:
-            always = not told.empty or is_true(each.get("value"))
-            idle = always is not is_and
-            effect = "what follows is never looked at" if idle else "it changes nothing"
-            yield f"`{text_of(each)}` {'always' if always else 'never'} holds in `{text_of(node)}`: {effect}."
+    for each in operands[:-1]:
+        if each["type"] == "literal":
+            holds = is_true(each["value"])
+            effect = "it changes nothing" if holds is is_and else "what follows is never looked at"
+            yield f"`{text_of(each)}` {'always' if holds else 'never'} holds in `{text_of(node)}`: {effect}"
     yield from _of_pairs(node, operands, "eq" if is_and else "ne")
 
 
@@ -446,13 +443,16 @@ def _of_pairs(node: Node, operands: list[Node], sign: str) -> Iterator[str]:
     for (one_sign, path, value), (other_sign, other_path, other) in combinations(told, 2):
         if path != other_path:
             continue
-        both = one_sign == other_sign == sign and value != other
-        opposed = one_sign != other_sign and value == other
-        if both or opposed:
-            yield (
-                f"`{text_of(node)}` {'never' if is_and else 'always'} holds: `{path}` "
-                + (f"is not {value} and {other} at once." if both else f"is {value} or is not.")
-            )
+        is_pair = one_sign == other_sign == sign and value != other
+        if is_pair and is_and:
+            why = f"cannot be {value} and {other} at once"
+        elif is_pair:
+            why = f"always differs from {value} or from {other}"
+        elif one_sign != other_sign and value == other:
+            why = f"cannot be {value} and not be it" if is_and else f"is {value} or is not"
+        else:
+            continue
+        yield f"`{text_of(node)}` {'never' if is_and else 'always'} holds: `{path}` {why}"
 
 
 def _told(node: Node) -> tuple[str, str, str] | None:
