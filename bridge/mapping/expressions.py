@@ -103,12 +103,12 @@ class Expression:
     # --- what can be said of it without a document -----------------------------------------
 
     @cached_property
-    def fields(self) -> frozenset[str]:
+    def fields(self) -> frozenset[tuple[str, ...]]:
         """The paths in the document that it looks at, as far as they can be told.
 
-        The elements of a list count for the list: `body.commits[].id` is of `body.commits.id`.
+        The elements of a list count for the list: `commits[].id` is of `commits`, `id`.
         """
-        return frozenset(".".join(map(reading.name_of, path)) for path in reading.fields(self._node))
+        return reading.fields(self._node)
 
     @cached_property
     def outcomes(self) -> frozenset[str] | None:
@@ -116,7 +116,7 @@ class Expression:
         return reading.outcomes(self._node)
 
     @cached_property
-    def is_constant(self) -> bool:
+    def constant(self) -> bool:
         """Whether it is the same of each document; `value({})` is then what it is."""
         return reading.is_constant(self._node)
 

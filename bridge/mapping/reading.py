@@ -54,8 +54,7 @@ def _write_not(node: Node) -> str:
     return f"!{text_of(inner)}" if simple else f"!({text_of(inner)})"
 
 
-def name_of(name: str) -> str:
-    """The name of a field, in quotes where it needs them."""
+def _write_name(name: str) -> str:
     return name if _PLAIN_NAME.fullmatch(name) else json.dumps(name)
 
 
@@ -134,7 +133,7 @@ def _write_slice(node: Node) -> str:
 
 
 def _write_pairs(node: Node) -> str:
-    pairs = (f"{name_of(each['value'])}: {text_of(each['children'][0])}" for each in node["children"])
+    pairs = (f"{_write_name(each['value'])}: {text_of(each['children'][0])}" for each in node["children"])
     return "{" + ", ".join(pairs) + "}"
 
 
@@ -143,7 +142,7 @@ _WRITERS: dict[str, Callable[[Node], str]] = {
     "comparator": _write_comparator,
     "current": lambda _node: "@",
     "expref": lambda node: f"&{text_of(node['children'][0])}",
-    "field": lambda node: name_of(node["value"]),
+    "field": lambda node: _write_name(node["value"]),
     "filter_projection": _write_filter,
     "flatten": _write_flatten,
     "function_expression": lambda node: f"{node['value']}({', '.join(map(text_of, node['children']))})",
