@@ -12,6 +12,7 @@ from copy import copy
 from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -303,3 +304,12 @@ def text(value: object) -> str:
 def first(data: object, paths: Iterable[str]) -> str:
     """The first text or number that is found at one of the paths, else an empty text."""
     return next((found for found in (text(at(data, path)) for path in paths) if found), "")
+
+
+def site(url: str) -> str:
+    """The scheme and host of an address: `https://acme.example.com`; empty for what is no address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in {"http", "https"} and parts.netloc else ""

@@ -67,10 +67,9 @@ The body of `pagey.ping` is not documented; it was seen in public receivers.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, first
+from bridge.sources.base import JsonSource, first, site
 from bridge.sources.signing import Either, Hmac, Token
 
 _INCIDENTS = (
@@ -99,11 +98,7 @@ class PagerDuty(JsonSource):
 
     def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:  # noqa: ARG002
         """The account's address: `https://acme.pagerduty.com`."""
-        try:
-            url = urlsplit(first(data, (f"{path}.html_url" for path in _INCIDENTS)))
-        except ValueError:
-            return self.home
-        return f"https://{url.netloc}" if url.netloc else self.home
+        return site(first(data, (f"{path}.html_url" for path in _INCIDENTS))) or self.home
 
 
 SOURCE = PagerDuty()
