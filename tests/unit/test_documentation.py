@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +66,14 @@ def test_every_skip_of_a_source_is_explained(mapping: RuleMapping) -> None:
         assert [reason for reason in mapping.file.skip_when if f"`{reason}`" not in told] == []
 
 
+def test_the_page_of_sources_is_current(tmp_path: Path) -> None:
+    """`docs/sources` writes it from the sources themselves; run it after a change."""
+    copy = tmp_path / "sources.md"
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, ROOT / "docs/sources", copy], check=True, env=environ)
+    assert copy.read_text("utf-8") == (ROOT / "docs/sources.md").read_text("utf-8")
+
+
 def test_dead_letters_are_documented() -> None:
     """Each header that a letter or a mark may have, and each status, has its row."""
     call = Call(CallKind.DELETE, LinkKey("a", "A-1", "g"), None, "s 1", Version(0, 0, 0, 0, 0), Known.UNSEEN)
@@ -109,6 +120,8 @@ def test_every_command_is_in_the_readme() -> None:
         "docs/design.md",
         "docs/operations.md",
         "docs/simulator.md",
+        "docs/sources.md",
+        "docs/mappings/README.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(path: str) -> None:
