@@ -6,13 +6,16 @@ mapping may make the bridge stand still.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bridge.errors import BadBody
 
 MAX_WORK = 1_000_000
 """Steps and elements of one evaluation, some 0.1 µs each: a push of 2,048 commits takes a tenth."""
+
+MAX_EVENT_WORK = 5_000_000
+"""The same of all expressions that one event meets, each as often as the event has items."""
 
 MAX_TEXT = 1_000_000
 """Characters of a text that a function makes."""
@@ -28,8 +31,10 @@ class TooMuch(BadBody):
 class Work:
     """The work that one evaluation may still do."""
 
-    # Of the class until something is spent: most expressions spend nothing, and making it is then free.
-    left = MAX_WORK
+    __slots__ = ("left",)
+
+    def __init__(self, left: int = MAX_WORK) -> None:
+        self.left = left
 
     def spend(self, steps: int) -> None:
         """Count steps, or elements. Raises TooMuch."""
@@ -40,6 +45,20 @@ class Work:
     def read(self, characters: int, factor: int = 1) -> None:
         """Count characters that are read, `factor` times as slowly as they are copied. Raises TooMuch."""
         self.spend(characters * factor // _CHARACTERS)
+
+
+class Scope(dict[str, Any]):
+    """What a mapping's expressions are of, and the work that all of them together may still do."""
+
+    __slots__ = ("work",)
+
+    def __init__(self, parts: Mapping[str, Any], work: Work | None = None) -> None:
+        super().__init__(parts)
+        self.work = work or Work(MAX_EVENT_WORK)
+
+    def having(self, **parts: object) -> Scope:
+        """The same with more in it."""
+        return Scope({**self, **parts}, self.work)
 
 
 def fit(text: str) -> str:
@@ -83,8 +102,9 @@ def measure(value: object, work: Work) -> int:
 
 
 def texts(value: object, work: Work) -> Iterator[str]:
-    """The texts in a value at any depth. Raises TooMuch."""
+    """The texts in a value at any depth, counted as what is searched for issue keys. Raises TooMuch."""
     if isinstance(value, str):
+        work.spend(8 + len(value) // 8)
         yield value
     elif isinstance(value, list | dict):
         work.spend(len(value))

@@ -12,12 +12,15 @@ from typing import Any
 
 from bridge.errors import BadBody
 from bridge.mapping import reading
-from bridge.mapping.bounds import TooMuch, Work, measure, texts
+from bridge.mapping.bounds import Scope, TooMuch, Work, measure, texts
 from bridge.mapping.functions import Compiled, Node, written
 from bridge.mapping.jmes import compiled, condition, is_spending, parse
 
 MAX_LENGTH = 500
 """Characters in an expression: JMESPath has no loops, so its length bounds its depth and its steps."""
+
+MAX_TEMPLATE = 5_000
+"""Characters in a text, its expressions included."""
 
 _MAX_COPIES = 64
 """How often a value may stand in what an expression makes, uncounted."""
@@ -27,6 +30,10 @@ _FAILURES = (BadBody, ArithmeticError, RecursionError, TypeError, ValueError)
 
 _UNCOUNTED = Work()
 """For what spends nothing."""
+
+
+def _allowed(data: object) -> Work:
+    return data.work if isinstance(data, Scope) else Work()
 
 
 class Expression:
@@ -49,9 +56,9 @@ class Expression:
             return run
 
         def measured(data: Any, _work: Work) -> Any:  # noqa: ANN401 - JSON in, JSON out
-            work = Work()
-            value = run(data, work)
-            measure(value, work)
+            counted = _allowed(data)
+            value = run(data, counted)
+            measure(value, counted)
             return value
 
         return measured
@@ -69,24 +76,22 @@ class Expression:
     def value(self, data: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
         """What the expression is of `data`; null where it leads nowhere. Raises BadBody."""
         try:
-            return self._run(data, Work() if self._spends else _UNCOUNTED)
+            return self._run(data, _allowed(data) if self._spends else _UNCOUNTED)
         except _FAILURES as error:
             raise self._failed(error) from None
 
     def is_true(self, data: object) -> bool:
         """Whether the value is neither false, null nor empty (JMESPath's own rule). Raises BadBody."""
         try:
-            return bool(self._test(data, Work() if self._spends else _UNCOUNTED))
+            return bool(self._test(data, _allowed(data) if self._spends else _UNCOUNTED))
         except _FAILURES as error:
             raise self._failed(error) from None
 
     def texts(self, data: object) -> list[str]:
         """The value's texts at any depth; what is no text is left out. Raises BadBody."""
         value = self.value(data)
-        if isinstance(value, str):
-            return [value]
         try:
-            return list(texts(value, Work()))
+            return list(texts(value, _allowed(data)))
         except (BadBody, RecursionError) as error:
             raise self._failed(error) from None
 
@@ -148,6 +153,8 @@ class Template:
     """
 
     def __init__(self, text: str) -> None:
+        if len(text) > MAX_TEMPLATE:
+            raise ValueError(f"the text has more than {MAX_TEMPLATE} characters")
         *pieces, self._end = re.split(r"\{([^{}]*)\}", text)
         if any(brace in piece for piece in (*pieces[::2], self._end) for brace in "{}"):
             raise ValueError("a brace without its partner")

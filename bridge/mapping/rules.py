@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bridge.errors import BadBody, BadLink, ConfigError, Unmappable
+from bridge.mapping.bounds import Scope, TooMuch
 from bridge.mapping.document import Document, merge_patch
 from bridge.mapping.expressions import Expression, Template
 from bridge.mapping.identity import clip, global_id, web_url
@@ -34,7 +35,7 @@ _MAX_TYPES = 1_000
 _AUTHORITY = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#@]+)", re.ASCII | re.IGNORECASE)
 
 Data = dict[str, Any]
-"""What expressions are of: `body` and `event`, and `item` and `state` where there are such."""
+"""A mapping file, as YAML has it."""
 
 
 def parse_mapping(text: str, name: str, bases: Mapping[str, Data] | None = None) -> RuleMapping:
@@ -120,6 +121,8 @@ class RuleMapping:
                     ignored = ignored or named.ignored
                     if rule.action is Action.SET or any(named.keys.values()):
                         wishes += self._spoken(rule, event, each, named.keys)
+                except TooMuch:
+                    raise
                 except Unmappable as fault:
                     faults.append(fault)
         if faults and not wishes:
@@ -139,7 +142,7 @@ class RuleMapping:
         return known
 
     def _spoken(
-        self, rule: Rule, event: Event, data: Data, named: Mapping[str, tuple[str, ...]]
+        self, rule: Rule, event: Event, data: Scope, named: Mapping[str, tuple[str, ...]]
     ) -> Iterator[Wish]:
         subject = self.global_id(rule, event, data)
         sequence, time = sequence_of(rule, data), time_of(rule, event, data)
@@ -148,21 +151,21 @@ class RuleMapping:
         action = Action.DELETE if is_gone and rule.action is Action.UPSERT else rule.action
         link = None
         if any(named.values()) and not is_gone:
-            link = self.link(rule, {**data, "state": {"name": name, "title": state and state.title}}, state)
+            link = self.link(rule, data.having(state={"name": name, "title": state and state.title}), state)
         for site, keys in named.items():
             sets = [() if is_gone else keys] if rule.action is Action.SET else [(key,) for key in keys]
             for issues in sets:
                 shown = link if issues else None
                 yield Wish(action, site, subject, issues, shown, sequence, time, rank(state))
 
-    def global_id(self, rule: Rule, event: Event, data: Data) -> str:
+    def global_id(self, rule: Rule, event: Event, data: Scope) -> str:
         """What the rule's object is called. Raises BadBody for one without an id."""
         account = rule.subject.system.text(data, whole=True) if rule.subject.system else event.source
         found = _AUTHORITY.match(account)
         system = f"{self.file.source[0]}:{found[1].lower() if found else account}"
         return global_id(system, rule.subject.type, rule.subject.id.text(data, whole=True))
 
-    def link(self, rule: Rule, data: Data, state: State | None) -> Link:
+    def link(self, rule: Rule, data: Scope, state: State | None) -> Link:
         """The link as the rule writes it. Raises BadBody and BadLink."""
         texts: LinkTexts = rule.link
         title = _clipped(texts.title, data)
@@ -182,7 +185,7 @@ class RuleMapping:
 # --- the parts of a rule -------------------------------------------------------------------
 
 
-def document_of(event: Event) -> Data:
+def document_of(event: Event) -> Scope:
     """What a mapping's expressions are of. Raises BadBody unless the event's data is an object."""
     if not isinstance(event.data, dict):
         raise BadBody("The event's data is not an object.")
@@ -193,7 +196,7 @@ def document_of(event: Event) -> Data:
         "endpoint": event.endpoint,
         "subject": event.subject,
     }
-    return {"body": event.data, "event": told}
+    return Scope({"body": event.data, "event": told})
 
 
 def is_of(type_: str, types: tuple[str, ...]) -> bool:
@@ -201,12 +204,12 @@ def is_of(type_: str, types: tuple[str, ...]) -> bool:
     return any(type_.startswith(each[:-1]) if each.endswith("*") else type_ == each for each in types)
 
 
-def holds(when: Expression | None, data: Data) -> bool:
+def holds(when: Expression | None, data: Scope) -> bool:
     """Whether a condition holds; none always does."""
     return when is None or when.is_true(data)
 
 
-def items_of(rule: Rule, data: Data) -> list[Data]:
+def items_of(rule: Rule, data: Scope) -> list[Scope]:
     """What the rule's expressions are of: the data, or the data with each of its items. Raises BadBody."""
     if rule.each is None:
         return [data]
@@ -215,10 +218,10 @@ def items_of(rule: Rule, data: Data) -> list[Data]:
         raise BadBody(f"`{rule.each.text}` is not a list.")
     if items and len(items) > MAX_ITEMS:
         raise BadBody(f"`{rule.each.text}` has {len(items)} items; {MAX_ITEMS} are allowed.")
-    return [{**data, "item": item} for item in items or ()]
+    return [data.having(item=item) for item in items or ()]
 
 
-def mentions(issues: Issues, data: Data) -> Mentions:
+def mentions(issues: Issues, data: Scope) -> Mentions:
     """The texts in which issue keys are looked for. Raises BadBody."""
     texts, branches, tags = (
         [text for each in expressions for text in each.texts(data)]
@@ -227,13 +230,13 @@ def mentions(issues: Issues, data: Data) -> Mentions:
     return Mentions(texts, branches, tags)
 
 
-def facts(rule: Rule, data: Data) -> frozenset[str]:
+def facts(rule: Rule, data: Scope) -> frozenset[str]:
     """Which of `draft` and `bot` hold."""
     told = (("draft", rule.draft), ("bot", rule.bot))
     return frozenset(name for name, when in told if when is not None and when.is_true(data))
 
 
-def sequence_of(rule: Rule, data: Data) -> int:
+def sequence_of(rule: Rule, data: Scope) -> int:
     """One number that orders as the parts do; of all but the first, 9,999 is the greatest."""
     sequence = 0
     for place, part in enumerate(rule.version.sequence):
@@ -246,13 +249,13 @@ def sequence_of(rule: Rule, data: Data) -> int:
     return sequence
 
 
-def time_of(rule: Rule, event: Event, data: Data) -> datetime:
+def time_of(rule: Rule, event: Event, data: Scope) -> datetime:
     """The rule's own time where it has one and the body tells it, else the event's."""
     told = rule.version.time and parse_time(rule.version.time.value(data))
     return told or event.time
 
 
-def state_of(rule: Rule, data: Data) -> tuple[str, State | None]:
+def state_of(rule: Rule, data: Scope) -> tuple[str, State | None]:
     """The state's name, and the state as the table has it; others are shown by their name."""
     if rule.state is None:
         return "", None
@@ -267,12 +270,12 @@ def rank(state: State | None) -> int:
     return state.rank if state else 0
 
 
-def _status(rule: Rule, data: Data, state: State | None) -> Status | None:
+def _status(rule: Rule, data: Scope, state: State | None) -> Status | None:
     if rule.resolved_when is None:
         return state.part if state else None
     resolved = rule.resolved_when.is_true(data)
     return state.shown(resolved) if state else Status(resolved=resolved)
 
 
-def _clipped(text: Template | None, data: Data) -> str | None:
+def _clipped(text: Template | None, data: Scope) -> str | None:
     return clip(text.text(data)) if text else None

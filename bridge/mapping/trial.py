@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from bridge.errors import Unmappable
+from bridge.mapping.bounds import Scope
 from bridge.mapping.examples import plain
 from bridge.mapping.expressions import Expression
 from bridge.mapping.mapper import Mapped, Sites
 from bridge.mapping.rules import (
-    Data,
     RuleMapping,
     document_of,
     facts,
@@ -69,7 +69,7 @@ def _about(what: str, steps: Iterator[Step]) -> Iterator[Step]:
     yield from steps
 
 
-def _matched(match: Match, event: Event, data: Data) -> Iterator[Step]:
+def _matched(match: Match, event: Event, data: Scope) -> Iterator[Step]:
     types = ", ".join(match.type)
     if not is_of(event.type, match.type):
         yield Step(1, f"not meant: the type {event.type} is not {types}")
@@ -86,7 +86,7 @@ def _matched(match: Match, event: Event, data: Data) -> Iterator[Step]:
     yield Step(1, _SPEAKS if holds else "not meant: the condition does not hold")
 
 
-def _told(mapping: RuleMapping, rule: Rule, event: Event, data: Data, sites: Sites) -> Iterator[Step]:
+def _told(mapping: RuleMapping, rule: Rule, event: Event, data: Scope, sites: Sites) -> Iterator[Step]:
     try:
         items = items_of(rule, data)
     except Unmappable as error:
@@ -108,7 +108,7 @@ def _told(mapping: RuleMapping, rule: Rule, event: Event, data: Data, sites: Sit
         yield Step(1, f"… and {len(items) - _ITEMS} more items")
 
 
-def _object(mapping: RuleMapping, rule: Rule, event: Event, data: Data, sites: Sites) -> Iterator[str]:
+def _object(mapping: RuleMapping, rule: Rule, event: Event, data: Scope, sites: Sites) -> Iterator[str]:
     """The lines about one object. Raises Unmappable where the mapping does."""
     for kind in ("texts", "branches", "tags"):
         for expression in getattr(rule.issues, kind):
@@ -134,7 +134,7 @@ def _object(mapping: RuleMapping, rule: Rule, event: Event, data: Data, sites: S
             yield f"{what} `{condition.text}`: {'holds' if condition.is_true(data) else 'does not hold'}"
 
 
-def _condition(what: str, condition: Expression, data: Data) -> Iterator[Step]:
+def _condition(what: str, condition: Expression, data: Scope) -> Iterator[Step]:
     yield Step(1, f"{what} `{condition.text}`")
     for part, value in condition.parts(data):
         yield Step(2, f"`{part}` is {_shown(value)}")

@@ -268,6 +268,7 @@ def test_a_route_names_further_places() -> None:
         ("action: set", "action: delete", "rules.voyage.action: "),
         ("{quote(item.lane)}", "{quote(item.lane}", "rules.crate.link.url: "),
         ("{body.port}/{item.n}", "{body.port/{n}", "rules.crate.subject.id: a brace without"),
+        ("relationship: holds", f"relationship: {'x' * 5001}", "the text has more than 5000 characters"),
         ("relationship: holds", "relationship: 7", "rules.crate.link.relationship: "),
         ("rank: 9", "rank: 256", "rules.crate.states.sealed.rank: "),
         ("https://harbor.example.com/ok.png", "ok.png", "rules.crate.states.sealed.icon: "),
@@ -304,6 +305,14 @@ def test_aliases_cannot_grow_without_bounds() -> None:
     lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10))]
     with pytest.raises(ConfigError, match="more than 100000 values"):
         parse_mapping("\n".join(lines), "own.yaml")
+
+
+def test_an_event_cannot_keep_the_worker_busy() -> None:
+    """Each expression may be cheap, and all of them for all items too much: the event is rejected."""
+    text = FILE.replace("texts: [item.note]", "texts: ['body.crates[?n > `3`].note']")
+    crates = [{"n": n, "note": f"ABC-{n}", "lane": "x", "state": "sealed"} for n in range(2000)]
+    with pytest.raises(BadBody, match="does more work than is allowed"):
+        mapped({**SHIP, "crates": crates}, text=text)
 
 
 def test_texts_of_json_stay_texts() -> None:
