@@ -233,13 +233,17 @@ class AnyJson(JsonSource):
 
 
 _HEADER = "header:"
+_WITH_SECRETS = {"authorization", "cookie", "proxy-authorization", "x-webhook-token"}
 
 
 def _places(option: str, text: str) -> tuple[str, Paths]:
     """A header's name, or the paths into a body."""
-    if text.startswith(_HEADER):
-        return text.removeprefix(_HEADER).strip().lower(), ()
-    return "", _paths(option, text)
+    if not text.startswith(_HEADER):
+        return "", _paths(option, text)
+    name = text.removeprefix(_HEADER).strip().lower()
+    if not name or name in _WITH_SECRETS:
+        raise ConfigError(f"option {option}: expected the name of a header that holds no secret")
+    return name, ()
 
 
 def _paths(option: str, text: str) -> Paths:

@@ -84,6 +84,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bridge.errors import ConfigError
 from bridge.sources import signing
 from bridge.sources.base import AnyJson
 
@@ -100,7 +101,11 @@ class TokenSource(AnyJson):
     def choose(self, options: Mapping[str, str]) -> None:
         """Take over also in which header the token stands. Raises ConfigError."""
         super().choose(options)
-        self.signature = signing.Token(options.get("header", "").strip().lower())
+        header = options.get("header", "").strip().lower()
+        for option, name in (("type", self.type_header), ("delivery", self.id_header)):
+            if name and name == header:  # what is kept with the body must hold no secret
+                raise ConfigError(f"option {option}: expected another header than that of the token")
+        self.signature = signing.Token(header)
 
 
 SOURCE = TokenSource()
