@@ -6,7 +6,7 @@ mapping may make the bridge stand still.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from bridge.errors import BadBody
@@ -101,12 +101,21 @@ def measure(value: object, work: Work) -> int:
     return 1
 
 
-def texts(value: object, work: Work) -> Iterator[str]:
+def texts(value: object, work: Work) -> list[str]:
     """The texts in a value at any depth, counted as what is searched for issue keys. Raises TooMuch."""
+    found: list[str] = []
+    _gather(value, found, work)
+    return found
+
+
+def _gather(value: object, found: list[str], work: Work) -> None:
     if isinstance(value, str):
         work.spend(8 + len(value) // 8)
-        yield value
+        found.append(value)
     elif isinstance(value, list | dict):
         work.spend(len(value))
         for each in value.values() if isinstance(value, dict) else value:
-            yield from texts(each, work)
+            if isinstance(each, str):
+                found.append(each)
+            elif isinstance(each, list | dict):
+                _gather(each, found, work)

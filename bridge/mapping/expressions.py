@@ -91,7 +91,7 @@ class Expression:
         """The value's texts at any depth; what is no text is left out. Raises BadBody."""
         value = self.value(data)
         try:
-            return list(texts(value, _allowed(data)))
+            return texts(value, _allowed(data))
         except (BadBody, RecursionError) as error:
             raise self._failed(error) from None
 

@@ -211,11 +211,12 @@ def _sort_by(arguments: Sequence[Argument]) -> Compiled:
             raise _mistaken("sort_by", ["array"], type(found).__name__)
         work.spend(len(found) * (steps + len(found).bit_length()))
         keys = [run(each, work) for each in found]
-        kinds = sorted({functions.TYPES_MAP[type(key).__name__] for key in keys})
-        if kinds not in (["number"], ["string"], []):
-            raise BadBody(f"sort_by() takes keys that are all numbers or all texts, not {', '.join(kinds)}")
-        if kinds == ["string"]:
+        kinds = set(map(type, keys))
+        if kinds == {str}:
             work.read(sum(map(len, keys)), len(found).bit_length())
+        elif not kinds <= {int, float}:
+            told = ", ".join(sorted({functions.TYPES_MAP[kind.__name__] for kind in kinds}))
+            raise BadBody(f"sort_by() takes keys that are all numbers or all texts, not {told}")
         return [found[place] for place in sorted(range(len(found)), key=keys.__getitem__)]
 
     return sort_by
@@ -264,7 +265,9 @@ def _of_text(function: Callable[[str], str], slowness: int = 1) -> Function:
 
 
 def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0].strip()
+    text = text.lstrip()
+    end = text.find("\n")
+    return (text if end < 0 else text[:end]).rstrip()
 
 
 def _quoted(text: str) -> str:

@@ -324,16 +324,20 @@ def _flatten(node: Node, depth: int) -> Compiled:
         found = base(value, work)
         if not isinstance(found, list):
             return None
+        work.left -= len(found)
+        for each in found:
+            if isinstance(each, list):
+                break
+        else:
+            # Mostly there is nothing to flatten, and nobody changes a list that was given out.
+            return found
         flat: list[Any] = []
         for each in found:
             if isinstance(each, list):
-                if len(each) > work.left:
-                    work.spend(len(each))
+                work.spend(len(each))
                 flat += each
-                work.left -= len(each)
             else:
                 flat.append(each)
-        work.spend(len(found))
         return flat
 
     return flatten

@@ -85,7 +85,21 @@ def larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-expressions = st.recursive(names | literals | st.sampled_from(["@", "*", "[0]", "[]"]), larger, max_leaves=8)
+def with_own(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    unary = st.sampled_from(["first_line", "short_sha", "branch", "quote", "lower", "upper", "time"])
+    return st.one_of(
+        larger(inner),
+        st.tuples(unary, inner).map(lambda call: f"{call[0]}({call[1]})"),
+        st.tuples(inner, inner).map(lambda each: f"default({each[0]}, {each[1]})"),
+        st.tuples(inner, inner, inner).map(lambda each: f"replace({each[0]}, {each[1]}, {each[2]})"),
+        inner.map(lambda each: f"matches({each}, '^a|b$')"),
+        inner.map(lambda each: f"extract({each}, '(a)?b')"),
+    )
+
+
+simple = names | literals | st.sampled_from(["@", "*", "[0]", "[]"])
+expressions = st.recursive(simple, larger, max_leaves=8)
+all_expressions = st.recursive(simple, with_own, max_leaves=8)
 
 
 def theirs(text: str, document: Any) -> Any:
@@ -133,7 +147,7 @@ def test_values_are_those_of_the_library(text: str, document: Any) -> None:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(expressions, documents)
+@given(all_expressions, documents)
 def test_a_condition_is_true_of_what_the_value_is_true_of(text: str, document: Any) -> None:
     """`is_true` is computed apart from the value, and never differs."""
     expression = compiled(text)
@@ -151,7 +165,7 @@ def test_a_condition_is_true_of_what_the_value_is_true_of(text: str, document: A
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(expressions, documents)
+@given(all_expressions, documents)
 def test_the_text_of_an_expression_is_the_expression(text: str, document: Any) -> None:
     """What is told of a part can be written into a mapping and means the same."""
     expression = compiled(text)
@@ -164,7 +178,7 @@ def test_the_text_of_an_expression_is_the_expression(text: str, document: Any) -
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(expressions, documents)
+@given(all_expressions, documents)
 def test_what_is_said_without_a_document_holds_of_each(text: str, document: Any) -> None:
     """Its outcomes, whether it is constant, and its parts; nothing of it breaks."""
     expression = compiled(text)
