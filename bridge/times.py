@@ -11,6 +11,9 @@ from bridge.model import EPOCH
 _ZONE = re.compile(r"\s+(?:(UTC|GMT|Z)|([+-]\d\d:?\d\d))$", re.ASCII)
 # Eight digits are a date of ISO 8601's basic form.
 _NUMBER = re.compile(r"\d{9,19}(?:\.\d{1,9})?", re.ASCII)
+_LONGEST = 64
+"""Characters of the longest time; looking for a zone behind many spaces would take for ever."""
+
 # What is larger is of the next finer unit: 10^11 seconds are the year 5138, as milliseconds 1973.
 _UNITS = ((1e11, 1), (1e14, 1_000), (1e17, 1_000_000), (1e20, 1_000_000_000))
 
@@ -31,6 +34,8 @@ def parse_time(value: object) -> datetime | None:
 def _moment(value: object) -> datetime | None:
     if isinstance(value, str):
         text = value.strip()
+        if len(text) > _LONGEST:
+            return None
         if _NUMBER.fullmatch(text):
             return _since_epoch(float(text) if "." in text else int(text))
         read = datetime.fromisoformat(_ZONE.sub(lambda zone: zone[2] or "+00:00", text))
