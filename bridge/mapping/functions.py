@@ -163,11 +163,6 @@ def _joined(given: list[Any], work: Work) -> None:
         work.read(length)
 
 
-def _written_out(given: list[Any], work: Work) -> None:
-    if not isinstance(given[0], str) and measure(given[0], work) > MAX_TEXT:
-        raise TooMuch(f"makes a text of more than {MAX_TEXT} characters")
-
-
 def _contains(arguments: Sequence[Argument]) -> Compiled:
     (subject, _, _), (search, _, _) = arguments
 
@@ -187,6 +182,21 @@ def _contains(arguments: Sequence[Argument]) -> Compiled:
         return bool(_called("contains", [holder, sought]))
 
     return contains
+
+
+def _to_string(arguments: Sequence[Argument]) -> Compiled:
+    run = arguments[0].run
+
+    def to_string(value: Any, work: Work) -> str:  # noqa: ANN401
+        found = run(value, work)
+        if isinstance(found, str):
+            return found
+        if measure(found, work) > MAX_TEXT:
+            raise TooMuch(f"makes a text of more than {MAX_TEXT} characters")
+        # As JSON it may still be longer: `ä` is then written as six characters.
+        return fit(_called("to_string", [found]))
+
+    return to_string
 
 
 def _map(arguments: Sequence[Argument]) -> Compiled:
@@ -230,7 +240,6 @@ _CHARGES: dict[str, Callable[[list[Any], Work], None]] = {
     "min_by": _ordered,
     "sort": _ordered,
     "sort_by": _ordered,
-    "to_string": _written_out,
 }
 
 
@@ -241,7 +250,7 @@ def _library() -> dict[str, Function]:
         most = None if entry["signature"][-1].get("variadic") else least
         bind = _counted(name, _CHARGES.get(name, _read_once))
         made[name] = Function(bind, least, most, _REFERENCES.get(name))
-    own = {"contains": _contains, "map": _map, "sort_by": _sort_by}
+    own = {"contains": _contains, "map": _map, "sort_by": _sort_by, "to_string": _to_string}
     return made | {name: made[name]._replace(bind=bind) for name, bind in own.items()}
 
 

@@ -28,6 +28,9 @@ CHAINS = frozenset({"subexpression", "index_expression", "pipe"})
 """The nodes whose children are steps: each is of what the one before it gave."""
 
 _CALL = 8
+_LONG = 512
+"""More characters than a literal has: comparing with one spends nothing."""
+
 _OPENING = frozenset({"lparen", "lbracket", "lbrace", "filter"})
 _CLOSING = frozenset({"rparen", "rbracket", "rbrace"})
 _NUMBERS = frozenset({int, float})
@@ -490,6 +493,8 @@ def _order(compare: Callable[[Any, Any], bool], left: Compiled, right: Compiled)
         if type(one) in _NUMBERS and type(other) in _NUMBERS:
             return compare(one, other)
         if isinstance(one, str) and isinstance(other, str):
+            if len(one) > _LONG and len(other) > _LONG:
+                work.read(min(len(one), len(other)))
             return compare(one, other)
         return None
 

@@ -366,13 +366,18 @@ def is_constant(node: Node) -> bool:
         case "literal" | "expref":
             return True
         case "pipe" | "subexpression" | "index_expression":
-            # A step that tells nothing of what it is of makes all before it idle.
-            return any(is_constant(each) for each in node["children"])
+            first, *others = node["children"]
+            # A step that tells nothing of what it is of makes all before it idle; but a list of null is null.
+            return is_constant(first) or any(is_constant(each) and not _selects(each) for each in others)
         case "projection" | "value_projection" | "filter_projection":
             return is_constant(node["children"][0])
         case "field" | "current" | "identity" | "index" | "slice":
             return False
     return all(is_constant(each) for each in node["children"])
+
+
+def _selects(node: Node) -> bool:
+    return any(each["type"] in {"multi_select_list", "multi_select_dict"} for each in nodes(node))
 
 
 # --- contradictions ------------------------------------------------------------------------

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from jmespath.exceptions import JMESPathError
 
 from bridge.errors import BadBody
+from bridge.mapping import expressions as expressions_module
 from bridge.mapping import reading
+from bridge.mapping.bounds import MAX_WORK
 from bridge.mapping.expressions import MAX_LENGTH, Expression
 from bridge.mapping.jmes import parse
 
@@ -194,6 +196,7 @@ def test_what_is_said_without_a_document_holds_of_each(text: str, document: Any)
     if expression.outcomes is not None:
         assert value in (None, False, "", [], {}) or value in expression.outcomes
     expression.parts(document)
+    assert expressions_module._UNCOUNTED.left == MAX_WORK, "what is said to spend nothing has spent"
 
 
 @settings(max_examples=500, deadline=None)

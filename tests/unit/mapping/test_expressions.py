@@ -175,6 +175,8 @@ def test_long_chains_are_not_deep() -> None:
         ("replace(a, 'x', 'xxxxxxxxxx')", {"a": "x" * (MAX_TEXT // 8)}),
         ("quote(a)", {"a": "ä" * (MAX_TEXT // 5)}),
         ("to_string(a)", {"a": ["x" * 1000] * 1000}),
+        ("to_string([a])", {"a": "ä" * (MAX_TEXT // 5)}),
+        ("a[?b < c]", {"a": [{"b": "x" * 50_000, "c": "x" * 49_999 + "y"}] * 5000}),
         ("values(a)[].values(@)[].values(@)[]", {"a": {str(n): {"b": {}} for n in range(60_000)}}),
     ],
 )
@@ -185,6 +187,13 @@ def test_work_is_bounded(text: str, document: Any) -> None:
     with pytest.raises(BadBody, match=r"more work than is allowed|makes a text of more than"):
         expression.value(document)
     assert perf_counter() - start < 1.5
+
+
+def test_a_time_is_read_in_time() -> None:
+    """A text of many spaces is no time, and is not searched for a zone again and again."""
+    start = perf_counter()
+    assert Expression("time(a)").value({"a": f"1{' ' * 200_000}x"}) is None
+    assert perf_counter() - start < 0.5
 
 
 def test_texts_are_bounded() -> None:
