@@ -115,7 +115,4 @@ def _gather(value: object, found: list[str], work: Work) -> None:
     elif isinstance(value, list | dict):
         work.spend(len(value))
         for each in value.values() if isinstance(value, dict) else value:
-            if isinstance(each, str):
-                found.append(each)
-            elif isinstance(each, list | dict):
-                _gather(each, found, work)
+            _gather(each, found, work)
