@@ -6,13 +6,13 @@ import hashlib
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Self
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -310,10 +310,12 @@ def first(data: object, paths: Iterable[str]) -> str:
     return next((found for found in (text(at(data, path)) for path in paths) if found), "")
 
 
-def site(url: str) -> str:
-    """The scheme and host of an address: `https://acme.example.com`; empty for what is no address."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
+_SITE = re.compile(r"\s*(?:(https?)://)?([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?(?:[/?#]|\s*$)", re.ASCII | re.IGNORECASE)
+
+
+def site(address: object) -> str:
+    """`https://host` of an address, with or without its scheme; empty where it has no host's name."""
+    found = _SITE.match(address) if isinstance(address, str) else None
+    if found is None or not (found[1] or "." in found[2]):
         return ""
-    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in {"http", "https"} and parts.netloc else ""
+    return f"{found[1] or 'https'}://{found[2]}{found[3] or ''}".lower()
