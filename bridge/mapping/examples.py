@@ -39,7 +39,9 @@ def plain(wish: Wish) -> dict[str, Any]:
 
 
 def _difference(example: Example, mapper: Mapper, kind: str) -> str | None:
-    event = Event("test", example.source, example.type, EPOCH, example.payload, kind, endpoint="test")
+    event = Event(
+        "test", example.source, example.type, EPOCH, example.payload, kind, example.subject, endpoint="test"
+    )
     try:
         mapped = mapper.map(event)
     except BridgeError as error:

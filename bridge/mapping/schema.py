@@ -192,6 +192,7 @@ class Example(_Section):
     name: str = Field(description="what is shown, in a sentence")
     type: str = Field(description="the event's type")
     source: str = Field("https://example.com", description="the event's source: a URL or an account")
+    subject: str | None = Field(None, description="the event's subject, as its source tells it")
     payload: dict[str, Any] = Field(description="the body")
     changes: tuple[dict[str, Any], ...] = Field((), description="the changes, each as far as it matters")
     skipped: str | None = Field(None, description="or the reason for which there are none")
