@@ -48,8 +48,8 @@ it: Datadog's own payload, which is sent where none is written, has nothing else
 | --- | --- |
 | any transition | the monitor's group, on all issues that its tags, name and message name |
 
-Skipped with a reason: a `test` of the monitor's notifications, whose title begins with `[TEST]`. Events
-without a transition (comments, incidents, security signals) are not of interest.
+Skipped with a reason: a `test` of the monitor's notifications, whose title has `[TEST]` before the name.
+Events without a transition (comments, incidents, security signals) are not of interest.
 
 ## Links
 
@@ -76,9 +76,8 @@ is the later one.
 - https://docs.datadoghq.com/integrations/webhooks/
 - https://docs.datadoghq.com/monitors/notify/variables/
 - https://github.com/keephq/keep/blob/main/docs/images/datadog_raw_alerts.txt
+- https://github.com/relay-integrations/datadog/blob/main/triggers/event-fired/README.md
 - https://docs.datadoghq.com/integrations/taskcall/ and other templates of this kind, whose fields are read
-
-That the title of a test begins with `[TEST]` could not be confirmed.
 """
 
 from __future__ import annotations
@@ -100,11 +99,11 @@ _TRANSITIONS = {
 _TITLE = re.compile(
     r"(?:\[(?:P[1-5]|TEST)\]\s*)*"
     r"\[(?P<state>(?:Re-|Warn |Alert |No Data )?(?:Triggered|Warn|No Data|Recovered|Renotify))"
-    r"(?: on \{(?P<scope>[^\]]*)\})?\]\s*(?P<name>.*)",
+    r"(?: on \{(?P<scope>[^\]]*)\})?\]\s*(?:\[TEST\]\s*)?(?P<name>.*)",
     re.IGNORECASE,
 )
 _MONITOR = re.compile(
-    r"https?://[^\s/)]+/monitors/(?P<id>[0-9]+)(?:\?(?:[^\s)]*&)?group=(?P<scope>[^\s)&]*))?"
+    r"https?://[^\s/)]+/monitors[/#](?P<id>[0-9]+)(?:\?(?:[^\s)]*&)?group=(?P<scope>[^\s)&]*))?"
 )
 
 # In the payload of the page, and in those of others: nested, or named after the variable.

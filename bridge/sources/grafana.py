@@ -2,7 +2,7 @@
 
 ## Set up
 
-1. In Grafana: *Alerting > Contact points > Add contact point*, integration *Webhook*.
+1. In Grafana: *Alerts & IRM > Alerting > Contact points > Add contact point*, integration *Webhook*.
 2. *URL*: `https://BRIDGE/webhooks/grafana`; *HTTP Method*: POST. Leave *Custom Payload* and *Max Alerts* out.
 3. From Grafana 12 on, *HMAC Signature*: a long random *Secret*, and as *Timestamp Header*
    `X-Grafana-Alerting-Signature-Timestamp`. Before, *Authorization Header*: scheme `Bearer` and the same

@@ -44,6 +44,7 @@ def test_the_type_is_the_transition(told: str, type_: str) -> None:
         ("[No data] Load", "No Data", "name:Load/*"),
         ("[Recovered on {a:b,c:d}] [ABC-12] Load", "Recovered", "name:[ABC-12] Load/a:b,c:d"),
         ("[P3] [TEST] [Triggered] Load", "Triggered", "name:Load/*"),
+        ("[Triggered] [TEST] Load", "Triggered", "name:Load/*"),
         ("Load [Triggered]", "user", ""),
     ],
 )
@@ -63,6 +64,7 @@ def test_the_title_tells_what_no_field_does(title: str, type_: str, subject: str
         ({"alert_cycle_key": "9"}, "cycle:9"),
         ({"body": "[x](https://app.datadoghq.com/monitors/7?from_ts=1&group=host%3Aa&to_ts=2)"}, "7/host:a"),
         ({"body": "[x](https://app.datadoghq.com/monitors/7/edit)"}, "7/*"),
+        ({"body": "[x](https://app.datadoghq.com/monitors#7?)"}, "7/*"),
         ({}, ""),
     ],
 )
