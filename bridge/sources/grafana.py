@@ -40,7 +40,8 @@ of a group name different issues and are resolved one by one.
 
 Keys are looked for in the labels and annotations `jira`, `jira_key`, `jira_issue`, `jira_issue_key`,
 `jira_ticket`, `issue`, `issue_key` and `ticket`, and in the name, `summary`, `description`, `message` and
-`title`, there in capitals. Not in other labels: hosts and pods are called `web-12`.
+`title`, there in capitals. Not in other labels: hosts and pods are called `web-12`. `routing.endpoints.NAME.issues` of the configuration
+names more places.
 
 The link leads to the alert rule, else to its dashboard. It is struck through when the alert is resolved,
 and no longer when it fires again. Values are not shown: each would be a change in the issue's history.
@@ -79,6 +80,7 @@ from typing import Self
 
 from bridge.errors import ConfigError
 from bridge.model import Request
+from bridge.ports import Signature
 from bridge.sources.base import JsonSource
 from bridge.sources.signing import Either, Hmac, TimedHmac, Token
 
@@ -103,7 +105,7 @@ class Grafana(JsonSource):
 
     kind = "grafana"
     vendor = "Grafana"
-    signature = Either(*(_timed(SIGNATURE, name) for name in TIMESTAMPS), Hmac(SIGNATURE), Token())
+    signature: Signature = Either(*(_timed(SIGNATURE, name) for name in TIMESTAMPS), Hmac(SIGNATURE), Token())
     type_paths = ("status", "state", "alerts.0.status")
     origin = ("externalURL", "ruleUrl")
     home = "https://grafana.com"
