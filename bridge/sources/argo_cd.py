@@ -109,7 +109,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bridge.sources.base import JsonSource, Paths, at, first, parse_object
+from bridge.model import Webhook
+from bridge.sources.base import JsonSource, Paths, at, first, parse_object, site
 from bridge.sources.signing import Token
 
 _NAMED: dict[str, Paths] = {
@@ -164,6 +165,10 @@ class ArgoCD(JsonSource):
         wholes = (data.get("app"), data.get("application"), data)
         app = next((each for each in wholes if isinstance(at(each, "metadata.name"), str)), None)
         return {**data, "app": _application(data) if app is None else app}
+
+    def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:
+        """The host of Argo CD: only a link of the application may be told."""
+        return site(super().origin_of(webhook, data)) or self.home
 
     def type_of(self, headers: Mapping[str, str], data: dict[str, Any]) -> str:
         """`application`, where one is named."""

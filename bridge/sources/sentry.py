@@ -60,10 +60,9 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, at, first, text
+from bridge.sources.base import JsonSource, at, first, site, text
 from bridge.sources.signing import Either, Hmac, Token
 from bridge.times import parse_time
 
@@ -119,14 +118,8 @@ class Sentry(JsonSource):
 
     def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:
         """The host of Sentry; an organisation may be seen under a name of its own, and the API elsewhere."""
-        try:
-            url = urlsplit(super().origin_of(webhook, data))
-            host = url.hostname or ""
-        except ValueError:
-            return self.home
-        if not host or host == "sentry.io" or host.endswith(".sentry.io"):
-            return self.home
-        return f"{url.scheme}://{url.netloc}"
+        told = site(super().origin_of(webhook, data))
+        return told if told and not told.endswith(("//sentry.io", ".sentry.io")) else self.home
 
     def default_time(self, webhook: Webhook) -> datetime:
         """When it was sent."""
