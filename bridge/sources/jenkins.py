@@ -50,18 +50,20 @@ failed is sent again as often as *Retries* says. Nothing names a delivery: a dig
 
 - https://plugins.jenkins.io/notification/
 - https://github.com/jenkinsci/notification-plugin: `Phase`, `JobState`, `BuildState`, `Protocol`
-- Old versions wrote the build's time in ISO 8601, later ones write milliseconds, the oldest none; and
-  their last phase was `FINISHED`. All are read. Since which version each is so was not looked up.
+- Old versions wrote the build's time in ISO 8601, later ones write milliseconds, the oldest none; the
+  oldest wrote `fullUrl` for `full_url`, and `FINISHED` for the last phase. All are read. Since which
+  version each is so was not looked up.
 - That the Git plugin tells the branch of the build before until the checkout was read in its source
   (`GitSCM.getBuildData`), not tried.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, at, text
+from bridge.sources.base import JsonSource, at, first, text
 from bridge.sources.signing import Token
 
 
@@ -77,10 +79,14 @@ class Jenkins(JsonSource):
     # Queued in no queue: the plugin writes 0, which keeps it older than what follows.
     times = ("build.timestamp",)
 
+    def type_of(self, headers: Mapping[str, str], data: dict[str, Any]) -> str:
+        """The phase, in capitals as the plugin writes it."""
+        return super().type_of(headers, data).upper()
+
     def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:  # noqa: ARG002 - the base's
         """Jenkins' own address: the build's, without its path within Jenkins."""
-        address = text(at(data, "build.full_url")).removesuffix(text(at(data, "build.url")))
-        return address or self.home
+        address = first(data, ("build.full_url", "build.fullUrl"))
+        return address.removesuffix(text(at(data, "build.url"))) or self.home
 
 
 SOURCE = Jenkins()
