@@ -22,6 +22,7 @@ import orjson
 from aiohttp import web
 
 from bridge.errors import (
+    BadBody,
     BadRequest,
     BridgeError,
     ConfigError,
@@ -175,7 +176,7 @@ class _Ingress:
         source, now = endpoint.source, self._now()
         if endpoint.secrets:
             source.signature.verify(sent, endpoint.secrets, now)
-        kept = source.keep(sent.headers)
+        kept = source.keep(sent.headers, sent.body)
         webhook = Webhook(
             endpoint=endpoint.name,
             source=source.kind,
@@ -185,6 +186,8 @@ class _Ingress:
             received_at=now,
             traceparent=_traceparent(sent.headers.get("traceparent")),
         )
+        if not sent.body:
+            _check_empty(source, webhook)
         return webhook, source.record_key(kept, sent.body).encode("utf-8", "replace")
 
     @web.middleware
@@ -267,8 +270,14 @@ class _Bodies:
                         raise Busy(f"More than {self._most} bytes are on their way to Kafka.")
         except TimeoutError:
             raise BodyTooSlow(f"The body took longer than {BODY_SECONDS:.0f} s.") from None
-        if not body:
-            raise BadRequest("The body is empty.")
+
+
+def _check_empty(source: Source, webhook: Webhook) -> None:
+    """Refuse an empty body, unless it is one of the source's: some systems try an address so."""
+    try:
+        source.event(webhook)
+    except BadBody:
+        raise BadRequest("The body is empty.") from None
 
 
 def _check_type(request: web.Request) -> None:

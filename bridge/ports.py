@@ -101,8 +101,11 @@ class Source(Protocol):
         """The source as an endpoint's `options` ask for it. Raises ConfigError for unknown ones."""
         ...
 
-    def keep(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """The headers that travel with the body; no secret is among them."""
+    def keep(self, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+        """The headers that travel with the body; no secret is among them.
+
+        What an endpoint's options decide is among them too: who reads the record knows no options.
+        """
         ...
 
     def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:

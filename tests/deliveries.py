@@ -56,7 +56,7 @@ class Delivery:
     def webhook(self) -> Webhook:
         """The delivery as ingress hands it on."""
         source = SOURCES[self.kind]
-        kept = source.keep(self.headers)
+        kept = source.keep(self.headers, self.body)
         id_ = source.delivery_id(kept, self.body)
         return Webhook("main", self.kind, id_, kept, self.body, RECEIVED_AT)
 

@@ -78,7 +78,7 @@ def request_in(file: Path, source: Source, event: str, headers: Sequence[str]) -
 
 def webhook_of(request: Request, source: Source, endpoint: str | None) -> Webhook:
     """The request as ingress hands it on. Raises UsageError where a header is missing."""
-    kept = source.keep(request.headers)
+    kept = source.keep(request.headers, request.body)
     try:
         id_ = source.delivery_id(kept, request.body)
     except BadRequest as error:

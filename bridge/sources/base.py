@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Self
@@ -105,7 +106,7 @@ class JsonSource:
         told = {self.type_header: event, self.id_header: delivery_id}
         return {name: value for name, value in told.items() if name}
 
-    def keep(self, headers: Mapping[str, str]) -> dict[str, str]:
+    def keep(self, headers: Mapping[str, str], body: bytes) -> dict[str, str]:  # noqa: ARG002 - for others
         """The type, the delivery and what else the class says."""
         renamed = {self.aliases[name]: value for name, value in headers.items() if name in self.aliases}
         names = {self.type_header, self.id_header, *self.kept}
@@ -181,6 +182,12 @@ class JsonSource:
         return webhook.received_at
 
 
+TYPE, OBJECT, TIME = "bridge-type", "bridge-object", "bridge-time"
+"""Under these, what an endpoint's options found travels with the body."""
+
+_TOLD = {TYPE: "type", OBJECT: "object", TIME: "time"}
+
+
 class AnyJson(JsonSource):
     """A sender that nobody knows here: where things stand in its JSON is the endpoint's choice.
 
@@ -189,12 +196,16 @@ class AnyJson(JsonSource):
     `bridge/mapping/builtin/webhook.yaml` has it. An event without a type is called `webhook`.
     """
 
-    CHOICES = ("type", "object", "time", "delivery")
+    CHOICES: ClassVar[Paths] = ("type", "object", "time", "delivery")
 
     home = "webhook"
     type_paths = ("type",)
     objects = ("data.id", "id")
     times = ("time", "timestamp", "data.time", "data.timestamp")
+    kept = (TYPE, OBJECT, TIME)
+
+    def __init__(self) -> None:
+        self._chosen: dict[str, tuple[str, Paths]] = {}
 
     def configured(self, options: Mapping[str, str]) -> Self:
         """A source that looks where the options say. Raises ConfigError for unknown and bad ones."""
@@ -209,14 +220,57 @@ class AnyJson(JsonSource):
 
     def choose(self, options: Mapping[str, str]) -> None:
         """Take over what the options say. Raises ConfigError."""
-        if "type" in options:
-            self.type_header, self.type_paths = _places("type", options["type"])
-        if "delivery" in options:
-            self.id_header, self.id_paths = _places("delivery", options["delivery"])
-        if "object" in options:
-            self.objects = _paths("object", options["object"])
-        if "time" in options:
-            self.times = _paths("time", options["time"])
+        self._chosen = {
+            name: _places(name, options[name], headers=name in {"type", "delivery"})
+            for name in AnyJson.CHOICES
+            if name in options
+        }
+
+    def keep(self, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+        """What the class keeps, and the type, object and time where the options have them."""
+        kept, delivery = super().keep(headers, body), self.header("delivery")
+        found = {name: self._found(option, headers, body) for name, option in _TOLD.items()}
+        found |= {delivery: headers.get(delivery, "")}
+        return {**kept, **{name: text for name, text in found.items() if text}}
+
+    def headers(self, event: str, delivery_id: str) -> dict[str, str]:
+        """Those of the class, and of the options."""
+        told = {self.header("type"): event, self.header("delivery"): delivery_id}
+        return {**super().headers(event, delivery_id), **{name: text for name, text in told.items() if name}}
+
+    def header(self, option: str) -> str:
+        """The header that an option names; empty where it names none."""
+        return self._chosen.get(option, ("", ()))[0]
+
+    def delivery_id(self, headers: Mapping[str, str], body: bytes) -> str:
+        """What the options say, else what the class does. Raises BadRequest."""
+        if self.header("delivery"):
+            return require(headers, self.header("delivery"))
+        return self._found("delivery", headers, body) or super().delivery_id(headers, body)
+
+    def _found(self, option: str, headers: Mapping[str, str], body: bytes) -> str:
+        header, paths = self._chosen.get(option, ("", ()))
+        if header:
+            return headers.get(header, "")
+        try:
+            return first(self.parse(headers, body), paths) if paths else ""
+        except BadBody:
+            return ""
+
+    def record_key(self, headers: Mapping[str, str], body: bytes) -> str:
+        """`<kind>/<object>`; what was kept of it counts."""
+        kept = headers.get(OBJECT)
+        return f"{self.kind}/{kept}" if kept else super().record_key(headers, body)
+
+    def event(self, webhook: Webhook) -> Event:
+        """Parse the delivery; what was kept of it counts. Raises BadBody."""
+        event = super().event(webhook)
+        return replace(
+            event,
+            type=webhook.headers.get(TYPE) or event.type,
+            subject=webhook.headers.get(OBJECT) or event.subject,
+            time=parse_time(webhook.headers.get(TIME)) or event.time,
+        )
 
     def type_of(self, headers: Mapping[str, str], data: dict[str, Any]) -> str:
         """The type that is told, or `webhook`."""
@@ -224,8 +278,7 @@ class AnyJson(JsonSource):
 
     def subject_of(self, type_: str, data: dict[str, Any]) -> str:  # noqa: ARG002 - an id is its endpoint's own
         """The first of the places of the object's id that has one."""
-        paths = self.objects if isinstance(self.objects, tuple) else ()
-        return first(data, paths)
+        return first(data, AnyJson.objects)
 
     def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:  # noqa: ARG002 - the body may be anyone's
         """The endpoint: what is told there is one system's."""
@@ -236,21 +289,17 @@ _HEADER = "header:"
 _WITH_SECRETS = {"authorization", "cookie", "proxy-authorization", "x-webhook-token"}
 
 
-def _places(option: str, text: str) -> tuple[str, Paths]:
+def _places(option: str, text: str, *, headers: bool) -> tuple[str, Paths]:
     """A header's name, or the paths into a body."""
-    if not text.startswith(_HEADER):
-        return "", _paths(option, text)
-    name = text.removeprefix(_HEADER).strip().lower()
-    if not name or name in _WITH_SECRETS:
-        raise ConfigError(f"option {option}: expected the name of a header that holds no secret")
-    return name, ()
-
-
-def _paths(option: str, text: str) -> Paths:
+    if headers and text.startswith(_HEADER):
+        name = text.removeprefix(_HEADER).strip().lower()
+        if not name or name in _WITH_SECRETS:
+            raise ConfigError(f"option {option}: expected the name of a header that holds no secret")
+        return name, ()
     paths = tuple(path.strip() for path in text.split(","))
     if not all(paths) or any(path.startswith(_HEADER) for path in paths):
         raise ConfigError(f"option {option}: expected dotted paths into the body, with commas between")
-    return paths
+    return "", paths
 
 
 def _digest(body: bytes) -> str:
@@ -310,7 +359,9 @@ def first(data: object, paths: Iterable[str]) -> str:
     return next((found for found in (text(at(data, path)) for path in paths) if found), "")
 
 
-_SITE = re.compile(r"\s*(?:(https?)://)?([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?(?:[/?#]|\s*$)", re.ASCII | re.IGNORECASE)
+_SITE = re.compile(
+    r"\s*(?:(https?)://)?([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?(?:[/?#]|\s*$)", re.ASCII | re.IGNORECASE
+)
 
 
 def site(address: object) -> str:
@@ -318,4 +369,4 @@ def site(address: object) -> str:
     found = _SITE.match(address) if isinstance(address, str) else None
     if found is None or not (found[1] or "." in found[2]):
         return ""
-    return f"{found[1] or 'https'}://{found[2]}{found[3] or ''}".lower()
+    return f"https://{found[2]}{found[3] or ''}".lower()

@@ -102,8 +102,8 @@ class TokenSource(AnyJson):
         """Take over also in which header the token stands. Raises ConfigError."""
         super().choose(options)
         header = options.get("header", "").strip().lower()
-        for option, name in (("type", self.type_header), ("delivery", self.id_header)):
-            if name and name == header:  # what is kept with the body must hold no secret
+        for option in ("type", "delivery"):
+            if header and self.header(option) == header:  # what is kept must hold no secret
                 raise ConfigError(f"option {option}: expected another header than that of the token")
         self.signature = signing.Token(header)
 

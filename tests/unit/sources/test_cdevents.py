@@ -30,7 +30,7 @@ STRUCTURED = {
 def event(body: Any, **headers: str) -> Event:
     """What comes of a delivery."""
     raw = orjson.dumps(body)
-    kept = SOURCE.keep(headers)
+    kept = SOURCE.keep(headers, raw)
     return SOURCE.event(Webhook("main", "cdevents", SOURCE.delivery_id(kept, raw), kept, raw, RECEIVED_AT))
 
 

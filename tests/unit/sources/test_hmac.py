@@ -91,7 +91,7 @@ def test_an_option_that_is_none_is_said(options: dict[str, str], told: str) -> N
 def test_a_delivery_is_named_as_the_endpoint_says() -> None:
     """By a header, which must then be there, by a part of the body, or else by its digest."""
     by_header = SOURCE.configured({"delivery": "header:X-Delivery"})
-    kept = by_header.keep({"x-delivery": "d-1", "x-webhook-signature": "s"})
+    kept = by_header.keep({"x-delivery": "d-1", "x-webhook-signature": "s"}, BODY)
     assert (kept, by_header.delivery_id(kept, BODY)) == ({"x-delivery": "d-1"}, "d-1")
     with pytest.raises(BadRequest, match="x-delivery"):
         by_header.delivery_id({}, BODY)
@@ -105,9 +105,11 @@ def test_one_endpoints_choice_is_not_anothers() -> None:
     """The source itself stays as it was."""
     chosen = SOURCE.configured({"type": "event", "object": "run.id", "time": "run.at"})
     body = b'{"event": "run.done", "type": "x", "id": 1, "run": {"id": "r", "at": 1772442000}}'
-    sent = Webhook("runs", "hmac", "d", {}, body, RECEIVED_AT)
-    assert (chosen.event(sent).type, chosen.event(sent).subject) == ("run.done", "r")
-    assert chosen.event(sent).time.isoformat() == "2026-03-02T09:00:00+00:00"
+    kept = chosen.keep({}, body)
+    event = SOURCE.event(Webhook("runs", "hmac", "d", kept, body, RECEIVED_AT))
+    assert (event.type, event.subject) == ("run.done", "r")
+    assert event.time.isoformat() == "2026-03-02T09:00:00+00:00"
+    sent = Webhook("runs", "hmac", "d", SOURCE.keep({}, body), body, RECEIVED_AT)
     assert (SOURCE.event(sent).type, SOURCE.event(sent).subject) == ("x", "1")
     assert SOURCE.event(sent).time == RECEIVED_AT
-    assert chosen.record_key({}, body) == "hmac/r"
+    assert chosen.record_key(kept, body) == "hmac/r"

@@ -69,7 +69,7 @@ def test_the_event_names_the_delivery() -> None:
     """Two webhooks that send one event have ids of their own; the event's is the same."""
     sample = delivery("pagerduty", "incident.triggered")
     other = {**sample.headers, "x-webhook-id": "another"}
-    assert SOURCE.delivery_id(SOURCE.keep(other), sample.body) == "01AURORA0001"
+    assert SOURCE.delivery_id(SOURCE.keep(other, sample.body), sample.body) == "01AURORA0001"
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ def test_a_header_that_is_chosen_is_the_only_place() -> None:
 def test_the_token_does_not_travel() -> None:
     """Nothing that holds the secret is kept with the body."""
     chosen = SOURCE.configured({"header": "X-Secret", "type": "header:X-Kind"})
-    assert chosen.keep({"x-secret": "s", "authorization": "s", "x-kind": "k"}) == {"x-kind": "k"}
+    kept = chosen.keep({"x-secret": "s", "authorization": "s", "x-kind": "k"}, b"{}")
+    assert kept == {"bridge-type": "k"}
 
 
 def test_the_header_of_the_token_tells_nothing_else() -> None:
