@@ -25,8 +25,8 @@ MAX_TEMPLATE = 5_000
 _MAX_COPIES = 64
 """How often a value may stand in what an expression makes, uncounted."""
 
-_FAILURES = (BadBody, ArithmeticError, RecursionError, TypeError, ValueError)
-"""What functions raise: the last two are Python's own, for numbers and texts beyond its bounds."""
+_FAILURES = (BadBody, ArithmeticError, RecursionError, ValueError)
+"""What functions raise; Python's own are for infinite numbers, and for what is nested too deeply."""
 
 _UNCOUNTED = Work()
 """For what spends nothing."""

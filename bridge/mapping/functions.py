@@ -163,6 +163,14 @@ def _joined(given: list[Any], work: Work) -> None:
         work.read(length)
 
 
+def _merged(given: list[Any], work: Work) -> None:
+    for each in given:
+        # The library looks at the first alone, and takes a list of pairs for an object.
+        if not isinstance(each, dict):
+            raise _mistaken("merge", ["object"], type(each).__name__)
+        work.spend(len(each))
+
+
 def _contains(arguments: Sequence[Argument]) -> Compiled:
     (subject, _, _), (search, _, _) = arguments
 
@@ -235,6 +243,7 @@ def _sort_by(arguments: Sequence[Argument]) -> Compiled:
 _CHARGES: dict[str, Callable[[list[Any], Work], None]] = {
     "join": _joined,
     "max": _ordered,
+    "merge": _merged,
     "max_by": _ordered,
     "min": _ordered,
     "min_by": _ordered,

@@ -2,7 +2,7 @@
 
 https://jmespath.org/specification.html. The values are those of the library's own interpreter, which
 takes several times as long and knows no bounds, but for what that one fails at: a text and a number are
-in no order, which gives null.
+in no order, which gives null; and `merge` takes objects only.
 """
 
 from __future__ import annotations
@@ -27,6 +27,15 @@ MAX_DEPTH = 100
 CHAINS = frozenset({"subexpression", "index_expression", "pipe"})
 """The nodes whose children are steps: each is of what the one before it gave."""
 
+_FLAT = {
+    "and_expression": frozenset({"and_expression"}),
+    "index_expression": frozenset({"subexpression", "index_expression"}),
+    "or_expression": frozenset({"or_expression"}),
+    "pipe": frozenset({"pipe"}),
+    "subexpression": frozenset({"subexpression", "index_expression"}),
+}
+"""The nodes that may stand in each other, as the parser reads `a || b || c`, and which they are."""
+
 _CALL = 8
 _LONG = 512
 """More characters than a literal has: comparing with one spends nothing."""
@@ -37,7 +46,7 @@ _NUMBERS = frozenset({int, float})
 
 
 def parse(text: str) -> Node:
-    """The library's syntax tree of an expression. Raises ValueError, with the column."""
+    """The library's syntax tree of an expression, chains in one node. Raises ValueError, with the column."""
     try:
         _check_nesting(text)
         with warnings.catch_warnings():
@@ -45,12 +54,13 @@ def parse(text: str) -> Node:
             warnings.simplefilter("ignore", PendingDeprecationWarning)
             node = cast("Node", jmespath.compile(text).parsed)
         _check_functions(node, text)
+        return _flattened(node)
     except EmptyExpressionError:
         raise ValueError("an expression is missing") from None
     except IncompleteExpressionError:
         raise ValueError(f"not a JMESPath expression: it ends too early, at column {len(text) + 1}") from None
     except LexerError as error:
-        told = f"{error.message}, at column {error.lexer_position + 1}"
+        told = f"{' '.join(error.message.split())}, at column {error.lexer_position + 1}"
         raise ValueError(f"not a JMESPath expression: {told}") from None
     except ParseError as error:
         # The end is the only token that is empty.
@@ -59,7 +69,6 @@ def parse(text: str) -> Node:
         raise ValueError(f"not a JMESPath expression: {told}") from None
     except RecursionError:
         raise ValueError("the expression is nested too deeply") from None
-    return node
 
 
 def _check_nesting(text: str) -> None:
@@ -71,6 +80,16 @@ def _check_nesting(text: str) -> None:
         depth += (token["type"] in _OPENING) - (token["type"] in _CLOSING)
         if depth > MAX_DEPTH:
             raise ValueError("the expression is nested too deeply")
+
+
+def _flattened(node: Node, depth: int = 0) -> Node:
+    """The tree with all steps of a chain, and all operands of a condition, side by side."""
+    if depth > MAX_DEPTH:
+        raise ValueError("the expression is nested too deeply")
+    children = _flat(node, _FLAT[node["type"]]) if node["type"] in _FLAT else node["children"]
+    if node["type"] != "slice":
+        children = [_flattened(each, depth + 1) for each in children]
+    return {**node, "children": children}
 
 
 def nodes(node: Node) -> Iterator[Node]:
@@ -132,11 +151,6 @@ def is_spending(node: Node) -> bool:
 def steps_of(node: Node) -> list[Node]:
     """The steps of a chain, `a.b[0] | c`, from left to right; those that change nothing are left out."""
     return [each for each in _flat(node, CHAINS) if each["type"] not in {"identity", "current"}]
-
-
-def operands_of(node: Node) -> list[Node]:
-    """The operands of `a || b || c` or of `a && b && c`, from left to right."""
-    return _flat(node, frozenset({node["type"]}))
 
 
 def _flat(node: Node, types: frozenset[str]) -> list[Node]:
@@ -259,7 +273,7 @@ def _literal(node: Node, _depth: int) -> Compiled:
 
 
 def _or(node: Node, depth: int) -> Compiled:
-    *firsts, last = (compiled(each, depth) for each in operands_of(node))
+    *firsts, last = (compiled(each, depth) for each in node["children"])
     if len(firsts) == 1:
         (first,) = firsts
 
@@ -280,7 +294,7 @@ def _or(node: Node, depth: int) -> Compiled:
 
 
 def _and(node: Node, depth: int) -> Compiled:
-    *firsts, last = (compiled(each, depth) for each in operands_of(node))
+    *firsts, last = (compiled(each, depth) for each in node["children"])
     if len(firsts) == 1:
         (first,) = firsts
 
@@ -510,7 +524,7 @@ def condition(node: Node, depth: int = 0) -> Compiled:
         case "or_expression" | "and_expression":
             if depth > MAX_DEPTH:
                 raise ValueError("the expression is nested too deeply")
-            tests = [condition(each, depth + 1) for each in operands_of(node)]
+            tests = [condition(each, depth + 1) for each in node["children"]]
             return _either(tests) if node["type"] == "or_expression" else _both(tests)
         case "not_expression" | "comparator":
             return compiled(node, depth)

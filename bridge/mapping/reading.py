@@ -10,10 +10,9 @@ from math import prod
 from typing import Any, NamedTuple
 
 from bridge.mapping.functions import FUNCTIONS, Node
-from bridge.mapping.jmes import is_true, nodes, operands_of, steps_of
+from bridge.mapping.jmes import CHAINS, is_true, nodes, steps_of
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_CHAINS = frozenset({"subexpression", "index_expression", "pipe"})
 _PROJECTIONS = frozenset({"projection", "value_projection", "filter_projection"})
 _SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
@@ -37,8 +36,7 @@ def _within(node: Node, binding: int) -> str:
 
 def _operands(sign: str, binding: int) -> Callable[[Node], str]:
     def write(node: Node) -> str:
-        # One of the same kind on the right was in parentheses, or is one of three.
-        return f" {sign} ".join(_within(each, binding + 1) for each in operands_of(node))
+        return f" {sign} ".join(_within(each, binding + 1) for each in node["children"])
 
     return write
 
@@ -86,7 +84,7 @@ def _then(left: str, right: Node) -> str:
 
 
 def _leads_with_list(node: Node) -> bool:
-    while node["type"] in _CHAINS | _PROJECTIONS | {"flatten"} and node["children"]:
+    while node["type"] in CHAINS | _PROJECTIONS | {"flatten"} and node["children"]:
         node = node["children"][0]
     return bool(node["type"] == "multi_select_list")
 
@@ -100,14 +98,12 @@ def _write_steps(node: Node) -> str:
 
 
 def _write_pipe(node: Node) -> str:
-    return " | ".join(_within(each, _BINDING["pipe"] + 1) for each in operands_of(node))
+    return " | ".join(_within(each, _BINDING["pipe"] + 1) for each in node["children"])
 
 
 def _write_projection(node: Node) -> str:
     left, right = node["children"]
-    if left["type"] == "flatten" or (
-        left["type"] == "index_expression" and left["children"][-1]["type"] == "slice"
-    ):
+    if left["type"] == "flatten" or (left["type"] in CHAINS and left["children"][-1]["type"] == "slice"):
         return _then(text_of(left), right)
     return _then(f"{_left_of(left)}[*]", right)
 
@@ -165,6 +161,9 @@ _WRITERS: dict[str, Callable[[Node], str]] = {
 # --- bounds --------------------------------------------------------------------------------
 
 
+_SKETCHED = 20
+
+
 def copies(node: Node) -> int:
     """How often one value may at most stand in what the node makes of it."""
     below = [copies(each) for each in node["children"]] if node["type"] != "slice" else []
@@ -191,6 +190,8 @@ def probes(node: Node) -> Iterator[object]:
 def _sketch(seen: _Seen, path: tuple[str, ...], leaf: object) -> object:
     """A document that has all paths that are looked at, with two elements in each list."""
     names = {each[len(path)] for each in seen.used | seen.lists if each[: len(path)] == path != each}
+    if len(path) > _SKETCHED:
+        return leaf
     made = {name: _sketch(seen, (*path, name), leaf) for name in sorted(names)} or leaf
     return [made, made] if path in seen.lists else made
 
@@ -247,9 +248,10 @@ def _reach_either(node: Node, here: _Paths, seen: _Seen) -> _Paths:
 
 
 def _reach_both(node: Node, here: _Paths, seen: _Seen) -> _Paths:
-    first, second = node["children"]
-    seen.used |= _reach(first, here, seen)
-    return _reach(second, here, seen)
+    *firsts, last = node["children"]
+    for each in firsts:
+        seen.used |= _reach(each, here, seen)
+    return _reach(last, here, seen)
 
 
 def _reach_elements(node: Node, here: _Paths, seen: _Seen) -> _Paths:
@@ -331,9 +333,9 @@ def _outcomes(node: Node) -> _Outcomes:
             texts = {value} - {""} if isinstance(value, str) else set()
             told = _Outcomes(frozenset(texts), empty=not is_true(value), other=is_true(value) and not texts)
         case "or_expression":
-            told = _first_of(operands_of(node))
+            told = _first_of(node["children"])
         case "and_expression":
-            every = [_outcomes(each) for each in operands_of(node)]
+            every = [_outcomes(each) for each in node["children"]]
             told = every[-1]._replace(empty=any(each.empty for each in every))
         case "pipe" | "subexpression":
             steps = steps_of(node)
@@ -385,13 +387,11 @@ def _selects(node: Node) -> bool:
 
 def contradictions(node: Node) -> Iterator[str]:
     """What can never hold, or always does, or is meant otherwise: a sentence each, without its period."""
-    seen: set[int] = set()
     for each in nodes(node):
         match each["type"]:
             case "comparator":
                 yield from _of_comparison(each)
-            case "and_expression" | "or_expression" if id(each) not in seen:
-                seen.update(id(below) for below in _same_kind(each))
+            case "and_expression" | "or_expression":
                 yield from _of_operands(each)
             case "filter_projection" if is_constant(each["children"][2]):
                 yield f"the filter `{text_of(each['children'][2])}` is the same of every element"
@@ -401,15 +401,6 @@ def contradictions(node: Node) -> Iterator[str]:
                 (inner,) = each["children"][0]["children"]
                 meant = {**each, "children": [inner, *each["children"][1:]]}
                 yield f"`{text_of(each)}` is always null, as `!` binds first; write `!({text_of(meant)})`"
-
-
-def _same_kind(node: Node) -> Iterator[Node]:
-    waiting = [node]
-    while waiting:
-        each = waiting.pop()
-        if each["type"] == node["type"]:
-            yield each
-            waiting.extend(each["children"])
 
 
 def _of_comparison(node: Node) -> Iterator[str]:
@@ -430,7 +421,7 @@ def _of_comparison(node: Node) -> Iterator[str]:
 
 
 def _of_operands(node: Node) -> Iterator[str]:
-    operands = operands_of(node)
+    operands = node["children"]
     is_and = node["type"] == "and_expression"
     for each in operands[:-1]:
         if each["type"] == "literal":
@@ -482,7 +473,7 @@ def parts(node: Node, value_of: Callable[[Node], Any]) -> Iterator[tuple[str, An
     if node["type"] == "literal":
         return
     if node["type"] in {"or_expression", "and_expression"}:
-        for each in operands_of(node):
+        for each in node["children"]:
             yield from parts(each, value_of)
             if is_true(value_of(each)) is (node["type"] == "or_expression"):
                 return

@@ -92,6 +92,7 @@ def test_values(text: str, value: object) -> None:
         ("join(', ', labels)", "`join(', ', labels)`: join() takes array of string, not object."),
         ("map(&a, no)", "`map(&a, no)`: map() takes array, not null."),
         ("contains(title, no)", "looks for a text in a text"),
+        ("merge(@, labels)", "`merge(@, labels)`: merge() takes object, not array."),
         ("contains(no, title)", "contains() takes array or string, not null"),
         ("sort_by([{a: 'x'}, {a: n}], &a)", "all numbers or all texts, not number, string"),
         ("sort_by(labels, &no)", "all numbers or all texts, not null"),
@@ -146,8 +147,12 @@ def test_what_is_no_expression_is_told_with_its_place(text: str, told: str) -> N
 
 def test_long_chains_are_not_deep() -> None:
     """Many alternatives, steps or pipes stand side by side."""
-    for text in ("||".join("a" * 150), "&&".join("a" * 150), ".".join("a" * 200), "|".join("a" * 200)):
-        assert Expression(text).is_true({}) is False
+    for sign in ("||", "&&", ".", "|"):
+        expression = Expression(sign.join("a" * 150))
+        assert expression.is_true({}) is False
+        assert expression.fields == {("a",) * (150 if sign in ".|" else 1)}
+        assert expression.outcomes is None
+        assert not expression.constant
 
 
 # --- bounds --------------------------------------------------------------------------------
