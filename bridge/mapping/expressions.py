@@ -14,7 +14,7 @@ from bridge.errors import BadBody
 from bridge.mapping import reading
 from bridge.mapping.bounds import Scope, TooMuch, Work, measure, texts
 from bridge.mapping.functions import Compiled, Node, written
-from bridge.mapping.jmes import compiled, condition, is_spending, parse
+from bridge.mapping.jmes import compiled, condition, is_spending, misquoted, parse
 
 MAX_LENGTH = 500
 """Characters in an expression: JMESPath has no loops, so its length bounds its depth and its steps."""
@@ -127,7 +127,9 @@ class Expression:
 
     def contradictions(self) -> Iterator[str]:
         """What in it can never hold, or always does, or is no doubt meant otherwise: a sentence each."""
-        return reading.contradictions(self._node)
+        yield from reading.contradictions(self._node)
+        for name in misquoted(self.text):
+            yield f"`\"{name}\"` is a field, as it is in double quotes; a text is in single ones: `'{name}'`"
 
     def parts(self, data: object) -> list[tuple[str, Any]]:
         """Why it is what it is: the conditions in it and what they compare, each with its value.

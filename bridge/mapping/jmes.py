@@ -138,6 +138,15 @@ def _column(text: str, name: str) -> int:
     return 1
 
 
+def misquoted(text: str) -> Iterator[str]:
+    """The names in double quotes that something is compared with: no doubt meant as texts."""
+    tokens = list(Lexer().tokenize(text))
+    for sign, name, following in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        is_compared = sign["type"] in {"eq", "ne"} and name["type"] == "quoted_identifier"
+        if is_compared and following["type"] not in {"dot", "lbracket", "filter", "flatten"}:
+            yield name["value"]
+
+
 def is_spending(node: Node) -> bool:
     """Whether the work depends on the document: all else is bounded by the expression's own length."""
     return any(

@@ -313,6 +313,7 @@ def test_constants(text: str, constant: bool) -> None:
         ("a && '' && b", "`''` never holds in `a && '' && b`: what follows is never looked at"),
         ("a[?'x']", "the filter `'x'` is the same of every element"),
         ("!'x' || a", "`!'x'` is the same of every document"),
+        ('a == "x"', "`\"x\"` is a field, as it is in double quotes; a text is in single ones: `'x'`"),
         ("!body.draft", "`(!body).draft` is always null, as `!` binds first; write `!(body.draft)`"),
     ],
 )
@@ -330,6 +331,7 @@ def test_contradictions(text: str, told: str) -> None:
         "a == 'x' && b == 'y'",
         "!(a.b) && !c && !contains(d, 'x')",
         "labels[?name == 'x' || name == 'y'] | [0]",
+        """a."b c" == 'x' && a == "b c".d""",
     ],
 )
 def test_what_is_sound_is_not_talked_about(text: str) -> None:
