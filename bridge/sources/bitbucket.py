@@ -58,6 +58,8 @@ That `X-Request-UUID` is the same when a delivery is tried again could not be co
 
 from __future__ import annotations
 
+from typing import Any
+
 from bridge.sources.base import JsonSource
 from bridge.sources.signing import Hmac
 
@@ -82,6 +84,10 @@ class Bitbucket(JsonSource):
         "commit_status.created_on",
         "commit_status.updated_on",
     )
+
+    def subject_of(self, type_: str, data: dict[str, Any]) -> str:
+        """The pull request, or the repository."""
+        return super().subject_of(type_, data).strip("/")
 
 
 SOURCE = Bitbucket()

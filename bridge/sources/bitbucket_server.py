@@ -106,5 +106,9 @@ class BitbucketServer(JsonSource):
         """The JSON object in the body; some versions ping with an empty body. Raises BadBody."""
         return parse_object(body or b"{}")
 
+    def subject_of(self, type_: str, data: dict[str, Any]) -> str:
+        """The pull request, or the repository."""
+        return super().subject_of(type_, data).strip("/")
+
 
 SOURCE = BitbucketServer()
