@@ -2,7 +2,7 @@
 
 ## Set up
 
-1. In `argocd-notifications-cm`, add the service, the template and the trigger; `argocdUrl` is `url` of
+1. In the ConfigMap *argocd-notifications-cm*, add the service, template and trigger; `argocdUrl` is `url` of
    `argocd-cm`, which must be set:
 
        service.webhook.jira-bridge: |
@@ -23,7 +23,7 @@
                {{- $sync := default (dict) $status.sync }}
                {{- $operation := default (dict) $status.operationState }}
                {{- $notes := default (dict) $app.metadata.annotations }}
-               {"time": {{ (call .time.Now).UTC.Format .time.RFC3339Nano | toJson }},
+               {"time": {{ (call .time.Now).UTC.Format "2006-01-02T15:04:05.999999Z07:00" | toJson }},
                 "argocdUrl": {{ toJson .context.argocdUrl }},
                 "issues": {{ get $notes "jira-bridge/issues" | toJson }},
                 {{- if and $source.repoURL (not $source.chart) $sync.revision }}
@@ -100,8 +100,9 @@ digest of its body does.
 - https://argo-cd.readthedocs.io/en/stable/operator-manual/notifications/templates/, with Sprig's functions
 - https://argo-cd.readthedocs.io/en/stable/operator-manual/notifications/triggers/
 - https://github.com/argoproj/notifications-engine: `pkg/services/webhook.go`
-- The template was written from these, and was not run in an Argo CD. `GetCommitMetadata` is asked of an
-  application with one source of Git only: for a chart or several sources there is none.
+- The template and the trigger were tried with Go's templates, Sprig and expr, not in an Argo CD.
+  `GetCommitMetadata` is asked of an application with one source of Git only: for a chart or several
+  sources there is none.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 ## Set up
 
-1. Install the plugin *Notification* (`notification`), and set *Manage Jenkins > System > Jenkins URL*:
-   without it Jenkins does not tell where a build can be seen.
-2. In the job: *Configure > Job Notifications > Add Endpoint*. *Format*: `JSON`. *Protocol*: `HTTP`.
-   *Event*: `All Events`.
+1. With the plugin Notification (`notification`), in the job: *Configure > Job Notifications > Add
+   Endpoint*. *Format*: `JSON`. *Protocol*: `HTTP`. *Event*: `All Events`.
+2. *Manage Jenkins > System > Jenkins URL* must be set: without it Jenkins does not tell where a build
+   can be seen.
 3. *URL*: `https://BRIDGE/webhooks/jenkins?token=SECRET`; best as a credential of the kind *Secret text*
    (*URL Source*: `Credentials Store`), so that it does not stand in the job. The plugin sends a user
    and a password in the URL as Basic too: `https://USER:PASSWORD@BRIDGE/webhooks/jenkins`, where the

@@ -2,8 +2,8 @@
 
 ## Set up
 
-1. *Settings > Developer Settings* (or *Custom Integrations*) *> Create New Integration > Internal
-   Integration*.
+1. *Settings > Developer Settings > Create New Integration > Internal Integration*; newer versions call
+   the settings *Custom Integrations*.
 2. *Webhook URL*: `https://BRIDGE/webhooks/sentry`. *Permissions*: *Issue & Event*: Read. *Webhooks*: `issue`.
    For alerts, turn on *Alert Rule Action*, and choose the integration as an action of the alerts.
 3. The integration's *Client Secret* is the endpoint's secret:
