@@ -60,8 +60,9 @@ afterwards; never list that secret.
 | `….soft_deleted`, `….permanently_deleted`, `….marked_as_spam` | the ticket's link is taken off |
 | `trigger` (a template's body) | the ticket, on all issues that the template names |
 
-Skipped with a reason: `no_site`, where neither a header nor a template tells the account's address.
-Users, organisations, articles and all else are not of interest.
+Skipped with a reason: `no_site`, where neither a header nor a template tells the account's address;
+`no_subject`, a template that leaves out where keys mostly stand, and so would take links off. Users,
+organisations, articles and all else are not of interest.
 
 ## Links
 
