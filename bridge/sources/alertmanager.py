@@ -2,7 +2,7 @@
 
 ## Set up
 
-1. A receiver in `alertmanager.yml`, and a route that leads to it:
+1. *alertmanager.yml > receivers > webhook_configs*, and a route that leads to the receiver:
 
        receivers:
          - name: jira
