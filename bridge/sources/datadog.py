@@ -1,4 +1,4 @@
-r"""Datadog: monitors by their groups, triggered, warning, without data or recovered.
+"""Datadog: monitors by their groups, triggered, warning, without data or recovered.
 
 ## Set up
 
@@ -54,16 +54,17 @@ Events without a transition (comments, incidents, security signals) are not of i
 ## Links
 
 One link a monitor and group (`$ALERT_ID` and `$ALERT_SCOPE`), which each transition changes. Not one a
-cycle (`$ALERT_CYCLE_KEY`), of which a monitor that flaps would leave dozens on the issue; the cycle counts
-where the body does not name the monitor. Without either the monitor's address in the message tells, and
-in the end its name.
+cycle (`$ALERT_CYCLE_KEY`), of which a monitor that flaps would leave dozens on the issue. Where no field
+names the monitor, its address in the message does; without one the cycle counts, and in the end the
+monitor's name.
 
 The link leads to the monitor and is struck through when it recovers. Its address stays the same, so a
 reminder (`Renotify`, `Re-Triggered`) changes nothing in the issue.
 
-Keys are looked for in tags called `jira…`, `issue…` and `ticket…`, in any case since Datadog keeps tags in
-small letters, and in the monitor's name and message, there in capitals. Not in other tags: hosts are
-called `web-12`. A key that is gone takes the link off. A monitor that is deleted tells nothing.
+Keys are looked for in tags called `jira…`, `issue…` and `ticket…`, and in the monitor's name and message,
+there in capitals. Datadog keeps tags in small letters: `jira:abc-12` is understood, `issue:abc-12` where
+the site's projects are configured. Not in other tags: hosts are called `web-12`. A key that is gone takes
+the link off. A monitor that is deleted tells nothing.
 
 ## Signature
 
