@@ -45,8 +45,8 @@ one of them.
 
 Keys are looked for in the labels and annotations `jira`, `jira_key`, `jira_issue`, `jira_issue_key`,
 `jira_ticket`, `issue`, `issue_key` and `ticket`, and in the name, `summary`, `description`, `message` and
-`title`, there in capitals. Not in other labels: hosts and pods are called `web-12`. `routing.endpoints.NAME.issues` of the configuration
-names more places.
+`title`, there in capitals. Not in other labels: hosts and pods are called `web-12`.
+`routing.endpoints.NAME.issues` of the configuration names more places.
 
 The link is struck through when the alert is resolved, and no longer when it fires again. It leads to the
 expression in Prometheus. A key that leaves an annotation takes the link off; a label that changes makes

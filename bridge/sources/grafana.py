@@ -40,8 +40,8 @@ of a group name different issues and are resolved one by one.
 
 Keys are looked for in the labels and annotations `jira`, `jira_key`, `jira_issue`, `jira_issue_key`,
 `jira_ticket`, `issue`, `issue_key` and `ticket`, and in the name, `summary`, `description`, `message` and
-`title`, there in capitals. Not in other labels: hosts and pods are called `web-12`. `routing.endpoints.NAME.issues` of the configuration
-names more places.
+`title`, there in capitals. Not in other labels: hosts and pods are called `web-12`.
+`routing.endpoints.NAME.issues` of the configuration names more places.
 
 The link leads to the alert rule, else to its dashboard. It is struck through when the alert is resolved,
 and no longer when it fires again. Values are not shown: each would be a change in the issue's history.
