@@ -40,7 +40,14 @@ def plain(wish: Wish) -> dict[str, Any]:
 
 def _difference(example: Example, mapper: Mapper, kind: str) -> str | None:
     event = Event(
-        "test", example.source, example.type, EPOCH, example.payload, kind, example.subject, endpoint="test"
+        "test",
+        example.source,
+        example.type,
+        EPOCH,
+        example.payload,
+        kind,
+        example.subject,
+        example.endpoint,
     )
     try:
         mapped = mapper.map(event)

@@ -193,6 +193,7 @@ class Example(_Section):
     type: str = Field(description="the event's type")
     source: str = Field("https://example.com", description="the event's source: a URL or an account")
     subject: str | None = Field(None, description="the event's subject, as its source tells it")
+    endpoint: str = Field("test", description="the endpoint that it came in by")
     payload: dict[str, Any] = Field(description="the body")
     changes: tuple[dict[str, Any], ...] = Field((), description="the changes, each as far as it matters")
     skipped: str | None = Field(None, description="or the reason for which there are none")
