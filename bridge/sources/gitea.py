@@ -98,9 +98,9 @@ class Gitea(JsonSource):
         "updated_at",
     )
 
-    def keep(self, headers: Mapping[str, str]) -> dict[str, str]:
+    def keep(self, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
         """As the base; where a version leaves the event empty, its finer type tells it."""
-        kept = super().keep(headers)
+        kept = super().keep(headers, body)
         finer = headers.get("x-gitea-event-type")
         return kept if kept.get(self.type_header) or not finer else {**kept, self.type_header: finer}
 

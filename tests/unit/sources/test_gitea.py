@@ -39,7 +39,7 @@ def test_the_finer_type_stands_in_for_an_empty_event() -> None:
     assert SOURCE.event(delivery("gitea", "status.without_an_event").webhook).type == "status"
     assert SOURCE.event(delivery("gitea", "pull_request.approved").webhook).type == "pull_request_approved"
     with pytest.raises(BadRequest, match="x-gitea-event"):
-        SOURCE.delivery_id(SOURCE.keep({"x-gitea-delivery": "d", "x-gitea-event": ""}), b"{}")
+        SOURCE.delivery_id(SOURCE.keep({"x-gitea-delivery": "d", "x-gitea-event": ""}, b"{}"), b"{}")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_pull_request_has_a_record_key_of_its_own() -> None:
 
     def key(name: str) -> str:
         sample = delivery("gitea", name)
-        return SOURCE.record_key(SOURCE.keep(sample.headers), sample.body)
+        return SOURCE.record_key(SOURCE.keep(sample.headers, sample.body), sample.body)
 
     assert key("pull_request.opened") == key("pull_request.approved") == "gitea/73/21"
     assert key("workflow_run.failure") == key("workflow_run.success") == key("push.commits") == "gitea/73"
