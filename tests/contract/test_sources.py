@@ -193,13 +193,11 @@ def mutate(body: Any, path: tuple[str | int, ...], odd: Any) -> None:
             body = body[step]
         except (KeyError, IndexError, TypeError):
             return  # it went with an earlier mutation
-    if isinstance(body, list) and (not isinstance(last, int) or last >= len(body)):
-        return  # an earlier mutation made a list of it, or took items away
-    if isinstance(body, dict | list):
-        if odd is ...:
-            body.pop(last) if isinstance(body, dict) and last in body else None
-        else:
-            body[last] = odd  # type: ignore[index]
+    if isinstance(body, list) and isinstance(last, int) and last < len(body):
+        body[last : last + 1] = [] if odd is ... else [odd]
+    elif isinstance(body, dict) and isinstance(last, str):
+        body.pop(last, None) if odd is ... else body.update({last: odd})
+    # Anything else was put there by an earlier mutation.
 
 
 @every_kind
