@@ -46,7 +46,8 @@ answer of 2xx comes within 10 s.
 - https://circleci.com/docs/reference/outbound-webhooks-reference/
 - Bodies of projects of GitHub OAuth and Bitbucket tell of the commit in `vcs`, others (the GitHub App,
   GitLab, Bitbucket Data Center) in `trigger_parameters`. What a test ping holds is documented as
-  "abbreviated" only: whatever has no workflow is taken for one.
+  "abbreviated" only: whatever has no workflow is taken for one. Where a workflow has no `url`, the link
+  leads to `app.circleci.com/pipelines/workflows/ID`, as other vendors' tools do; that is not documented.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ The older *WebHooks* plugin of a project works too. It signs nothing: add `?toke
 | `metric_alert.critical`, `.warning`, `.resolved` | one an alert, which each of its incidents changes |
 
 Skipped with a reason: `error`, one event of many; `comment`, which has no address; `installation`; and
-`no_address`, where the body tells none, as those of versions before 2023 do for issues. That an issue is
+`no_address`, where the body tells none, as older versions do for issues. That an issue is
 deleted is told by no event.
 
 ## Links
