@@ -112,24 +112,21 @@ class RuleMapping:
                 return Mapped(skipped=reason)
         speaking = [rule for rule in rules if holds(rule.match.when, data)]
         wishes: list[Wish] = []
+        reasons = [NO_ISSUE_KEY if speaking else NOT_OF_INTEREST]
         faults: list[Unmappable] = []
-        ignored: str | None = None
-        for rule in speaking:
-            for each in items_of(rule, data):
-                try:  # one alert of a hundred must not take the others with it
-                    named = sites.named(mentions(rule.issues, each), each, partial(facts, rule, each))
-                    ignored = ignored or named.ignored
-                    if rule.action is Action.SET or any(named.keys.values()):
-                        wishes += self._spoken(rule, event, each, named.keys)
-                except TooMuch:
-                    raise
-                except Unmappable as fault:
-                    faults.append(fault)
+        for rule, each in [(one, each) for one in speaking for each in items_of(one, data)]:
+            try:  # one alert of a hundred must not take the others with it
+                named = sites.named(mentions(rule.issues, each), each, partial(facts, rule, each))
+                reasons += [named.ignored] if named.ignored else []
+                if rule.action is Action.SET or any(named.keys.values()):
+                    wishes += self._spoken(rule, event, each, named.keys)
+            except TooMuch:
+                raise
+            except Unmappable as fault:
+                faults.append(fault)
         if faults and not wishes:
             raise faults[0]
-        if wishes:
-            return Mapped(tuple(wishes), fault=faults[0] if faults else None)
-        return Mapped(skipped=ignored or (NO_ISSUE_KEY if speaking else NOT_OF_INTEREST))
+        return Mapped(tuple(wishes), None if wishes else reasons[-1], faults[0] if faults else None)
 
     def _of_type(self, type_: str) -> tuple[tuple[tuple[str, Match], ...], tuple[Rule, ...]]:
         """The skips and the rules of a type. Types are the senders' to choose: few are remembered."""
