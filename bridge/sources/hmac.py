@@ -5,7 +5,8 @@ mapping of yours (`docs/mappings/` has examples).
 
 ## Set up
 
-1. Let the sender post JSON to `https://BRIDGE/webhooks/NAME`, signed with a secret.
+1. In the sender's *settings of its webhooks*: post JSON to `https://BRIDGE/webhooks/NAME`, signed with
+   a secret.
 2. The endpoint in the configuration, with what its signature looks like:
 
        ingress:

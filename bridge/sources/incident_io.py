@@ -83,16 +83,17 @@ class IncidentIo(JsonSource):
     times = ("resource.updated_at", "resource.resolved_at", "resource.created_at")
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:  # noqa: ARG002 - as all
-        """The body, with the object that stands under the event's name as `resource`.
+        """The body, with the object that stands under the event's name as `resource`. Raises BadBody.
 
-        Svix can put an envelope around a message: then `data` is what was meant. Raises BadBody.
+        Receivers have also seen an envelope around it, whose `data` is then what was meant, and the
+        plain name `incident`.
         """
         data = parse_object(body)
         inner = data.get("data")
         if isinstance(inner, dict) and first(inner, self.type_paths):
             data = inner
         told = data.get(first(data, self.type_paths))
-        resource = at(told, "incident") or told
+        resource = at(told, "incident") or told or data.get("incident")
         return {**data, "resource": resource if isinstance(resource, dict) else {}}
 
 

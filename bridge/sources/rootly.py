@@ -54,8 +54,11 @@ names the delivery.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from bridge.model import Request
-from bridge.sources.base import JsonSource
+from bridge.sources.base import JsonSource, at, parse_object
 from bridge.sources.signing import TimedHmac
 
 
@@ -70,11 +73,19 @@ class Rootly(JsonSource):
     vendor = "Rootly"
     signature = TimedHmac("x-rootly-signature", "t", _message, "timestamp and body", field="v1")
     # Rootly's edge connectors hand on the same objects with the event's parts beside them.
-    type_paths = ("event.type", "event_type")
+    type_paths = ("event.type", "event_type", "type")
     id_paths = ("event.id", "event_id")
     home = "https://rootly.com"
     objects = ("data.id",)
     times = ("event.issued_at", "timestamp", "data.updated_at", "data.created_at")
+
+    def parse(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:  # noqa: ARG002 - as all
+        """The body; an object in the form of Rootly's API (JSON:API) is made flat. Raises BadBody."""
+        data = parse_object(body)
+        attributes = at(data, "data.attributes")
+        if isinstance(attributes, dict):
+            data["data"] = {**attributes, "id": at(data, "data.id")}
+        return data
 
 
 SOURCE = Rootly()

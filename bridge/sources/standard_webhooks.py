@@ -5,7 +5,7 @@ the specification's libraries.
 
 ## Set up
 
-1. Let the sender post JSON to `https://BRIDGE/webhooks/NAME`.
+1. In the sender's *settings of its webhooks*: post JSON to `https://BRIDGE/webhooks/NAME`.
 2. Take over the sender's signing secret (`whsec_…`), or its public key (`whpk_…`) where it signs
    with Ed25519. Several may be listed while one is replaced by another.
 3. The endpoint in the configuration:

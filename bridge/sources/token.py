@@ -5,13 +5,14 @@ below, or JSON of their own with a mapping of yours (`docs/mappings/` has exampl
 
 ## Set up
 
-1. Make a long random secret and let the sender post JSON to `https://BRIDGE/webhooks/NAME` with it,
-   in whichever of these it can set:
+1. Make a long random secret.
+2. In the sender's *settings of its webhooks*: post JSON to `https://BRIDGE/webhooks/NAME`, with the
+   secret in whichever of these it can set:
    - the header `Authorization: Bearer SECRET`;
    - Basic authentication, where the secret is `user:password` as a whole;
    - the header `X-Webhook-Token: SECRET`, or another that the option `header` names;
    - the URL: `https://BRIDGE/webhooks/NAME?token=SECRET`, which proxies write into their logs.
-2. The endpoint in the configuration:
+3. The endpoint in the configuration:
 
        ingress:
          endpoints:

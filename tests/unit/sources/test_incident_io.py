@@ -32,10 +32,11 @@ def test_signs_as_incident_io_documents() -> None:
         {"event_type": NAME, NAME: {"id": "i"}},
         {"event_type": NAME, NAME: {"incident": {"id": "i"}, "message": "m"}},
         {"type": NAME, "data": {"event_type": NAME, NAME: {"id": "i"}}},
+        {"event_type": NAME, "incident": {"id": "i"}},
     ],
 )
 def test_the_object_stands_under_one_name(body: dict[str, Any]) -> None:
-    """Under the event's own name, within an event of its status, or in Svix's envelope."""
+    """Under the event's own name, in an event of its status, in an envelope, or under a plain name."""
     webhook = Webhook("main", "incident-io", "m", {}, orjson.dumps(body), RECEIVED_AT)
     event = SOURCE.event(webhook)
     assert (event.type, event.subject, event.data["resource"]) == (NAME, "i", {"id": "i"})
