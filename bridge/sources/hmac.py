@@ -41,6 +41,7 @@ Some senders, as their documentation has it:
 | LaunchDarkly | `header: X-LD-Signature` |
 | Linear | `header: Linear-Signature` |
 | Snyk | `header: X-Hub-Signature`, `prefix: sha256=` |
+| JFrog Artifactory | `header: X-JFrog-Event-Auth` |
 | Sonatype Nexus | `header: X-Nexus-Webhook-Signature`, `algorithm: sha1` |
 
 ## Document
@@ -83,12 +84,13 @@ nothing.
 ## Facts
 
 - https://www.rfc-editor.org/rfc/rfc2104
-- https://docs.sonarsource.com/sonarqube-server/latest/project-administration/webhooks/
+- https://docs.sonarsource.com/sonarqube-server/discovering/integrations/webhooks
 - https://developer.hashicorp.com/terraform/cloud-docs/workspaces/settings/notifications
 - https://launchdarkly.com/docs/home/infrastructure/webhooks
 - https://linear.app/developers/webhooks
-- https://docs.snyk.io/snyk-api/snyk-webhooks
-- https://help.sonatype.com/en/working-with-hmac-payloads.html
+- https://docs.snyk.io/snyk-api/using-specific-snyk-apis/webhooks-apis/webhooks
+- https://docs.jfrog.com/integrations/docs/predefined-webhooks
+- https://github.com/fluxcd/flux-recv, a receiver of Sonatype Nexus's
 """
 
 from __future__ import annotations
