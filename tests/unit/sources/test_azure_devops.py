@@ -33,7 +33,7 @@ def test_takes_a_header_of_the_subscription() -> None:
 def test_the_body_names_the_delivery() -> None:
     """There is no header that does."""
     sample = delivery("azure-devops", "pullrequest.created")
-    assert SOURCE.keep(sample.headers) == {}
+    assert SOURCE.keep(sample.headers, sample.body) == {}
     assert SOURCE.event(sample.webhook).id == "pullrequest.created"
 
 
