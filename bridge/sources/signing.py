@@ -254,6 +254,11 @@ class Either(_Signature):
         """Those of the last, which is asked where nothing else is there."""
         return self._signatures[-1].headers
 
+    def check(self, secret: bytes) -> None:
+        """As each of them; none knows yet which will be asked. Raises ConfigError."""
+        for each in self._signatures:
+            each.check(secret)
+
     def verify(self, request: Request, secrets: Sequence[bytes], now: datetime) -> None:
         """As that one."""
         self._present(request).verify(request, secrets, now)

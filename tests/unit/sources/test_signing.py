@@ -134,3 +134,5 @@ def test_a_standard_secret_that_is_no_key_is_said_at_the_start() -> None:
     for secret in (b"whsec_!", b"whpk_AAAA"):
         with pytest.raises(ConfigError, match="goes on in Base64"):
             StandardWebhooks().check(secret)
+        with pytest.raises(ConfigError):
+            Either(StandardWebhooks(), Token()).check(secret)
