@@ -42,9 +42,10 @@ A pull request is struck through when it is completed or abandoned, a run when i
 is deleted. A key that leaves a pull request's title takes the link off the issue; pushes and runs add to what
 others said. A pull request cannot be deleted.
 
-A run's keys are looked for in its branch, in the message of its commit, and in its build's tags; a
-deployment's in the names of its release and branches. A run's id keeps old news from new. A deployment goes
-by time alone, since going back to an older release is news too.
+A run's keys are looked for in its branch, in the message of its commit, and in its build's tags; for a pull
+request, Build completed tells the branch, Run state changed only its merge. A deployment's are looked for in
+the names of its release and branches. A run's id keeps old news from new. A deployment goes by time alone,
+since going back to an older release is news too.
 
 `draft` holds for draft pull requests, `bot` for what a build service made.
 
@@ -59,10 +60,12 @@ None: a token, see above. The body's `id` names the delivery.
 - https://github.com/zulip/zulip/tree/main/zerver/webhooks/azuredevops/fixtures (bodies as they were sent)
 - https://github.com/go-playground/webhooks/tree/master/testdata/azuredevops
 - https://github.com/jenkins-x/go-scm/tree/main/scm/driver/azure/testdata/webhooks
+- https://github.com/open-telemetry/opentelemetry-collector-contrib (`azuredevopsreceiver`: what a run's event
+  holds beside what the documents say: its branch, in `run.resources.repositories.self.refName`)
 
-The documents' run tells no branch. It is looked for where the API of runs has it
-(`run.resources.repositories.self.refName`); that events have it there could not be confirmed. One without a
-branch has one link for its pipeline, and is found by the messages of its commits (`repositories`).
+The documents' own run tells no branch; such a run has one link for its pipeline. Where the event of a
+deployment has the branches of its release could not be confirmed: they are looked for in
+`deployment.release` and in `release`.
 """
 
 from __future__ import annotations
@@ -92,7 +95,8 @@ class AzureDevOps(JsonSource):
     )
     home = "https://dev.azure.com"
     # All pushes of a repository share a key, since one commit comes in many branches; so do the runs of
-    # a project, of which two events tell in different places.
+    # a project, of which two events tell in different places, and an organization's releases, of which
+    # not every event tells the project in the same place.
     objects = {  # noqa: RUF012 - told once, never changed
         "build.complete": ("resourceContainers.project.id",),
         "git.pullrequest.created": ("resource.repository.id", "resource.pullRequestId"),
@@ -100,10 +104,10 @@ class AzureDevOps(JsonSource):
         "git.pullrequest.updated": ("resource.repository.id", "resource.pullRequestId"),
         "git.push": ("resource.repository.id",),
         "ms.vss-pipelines.run-state-changed-event": ("resourceContainers.project.id",),
-        "ms.vss-release.deployment-completed-event": ("resource.project.id",),
-        "ms.vss-release.deployment-started-event": ("resource.project.id",),
-        "ms.vss-release.release-abandoned-event": ("resource.project.id",),
-        "ms.vss-release.release-created-event": ("resource.project.id",),
+        "ms.vss-release.deployment-completed-event": ("resourceContainers.collection.id",),
+        "ms.vss-release.deployment-started-event": ("resourceContainers.collection.id",),
+        "ms.vss-release.release-abandoned-event": ("resourceContainers.collection.id",),
+        "ms.vss-release.release-created-event": ("resourceContainers.collection.id",),
     }
     times = ("createdDate",)
 
