@@ -140,10 +140,11 @@ def _row(source: Source, mappings: Iterable[RuleMapping]) -> dict[str, Any]:
 
 
 def first_step(told: str) -> str:
-    """Where a page's set-up begins: the first place to click, which stands in italics there."""
+    """Where a page's set-up begins: the first place to click, which stands in italics, or the first step."""
     set_up = told.partition("## Set up")[2].partition("\n## ")[0]
     found = re.search(r"(?<!\*)\*([^*\n]+(?:\n[^*\n]+)?)\*(?!\*)", set_up)
-    return " ".join(found[1].split()) if found else ""
+    step = found[1] if found else set_up.partition("1. ")[2].partition("\n\n")[0].partition("\n2. ")[0]
+    return " ".join(step.split()).rstrip(":.")
 
 
 def remedies(source: Source, request: Request, key: bytes, now: datetime) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -13,9 +14,10 @@ from bridge.mapping.mapper import EventMapping
 from bridge.mapping.rules import RuleMapping, parse_mapping
 
 
-def builtin_files() -> list[RuleMapping]:
+@cache
+def builtin_files() -> tuple[RuleMapping, ...]:
     """The mappings of the files, in the order of their names."""
-    return [parse_mapping(text, name) for name, text in _texts().items()]
+    return tuple(parse_mapping(text, name) for name, text in _texts().items())
 
 
 def builtin_mappings() -> list[EventMapping]:
