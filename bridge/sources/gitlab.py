@@ -43,15 +43,15 @@ members, feature flags.
 
 A merge request is struck through when it is merged or closed, a pipeline or job when it passed, a branch
 when it is deleted, a release when it is out. A key that leaves a merge request's title takes the link off
-the issue; pushes and pipelines add to what others said. A merge request and a release that is deleted: the
-release's links go; of the merge request GitLab tells nothing, so its links stay.
+the issue; pushes and pipelines add to what others said. A release that is deleted takes its links with it;
+of a merge request that is deleted GitLab tells nothing, so its links stay.
 
 A pipeline's version is its id, then the latest time of its jobs: a job that is run again sets a failed
-pipeline back to running. Only 20 commits come with a push, and nothing at all of a push of more than three
-branches.
+pipeline back to running. One that another project triggers counts as its own ref's. Only 20 commits come with
+a push, and nothing at all of a push of more than three branches.
 
-`bot` holds for merge requests that a project's or group's access token made, while the bot itself acts on
-them, and for what such a bot pushes.
+`draft` holds for draft merge requests, `bot` for those that a project's or group's access token made, while
+the bot itself acts on them, and for what such a bot pushes.
 
 ## Signature
 
@@ -67,9 +67,9 @@ the same when it is sent again; older versions lack it, and a digest of the body
 - https://gitlab.com/gitlab-org/gitlab/-/merge_requests/230944 (the signing token)
 - https://gitlab.com/gitlab-org/gitlab/-/tree/master/lib/gitlab/data_builder (what bodies hold)
 - https://github.com/go-playground/webhooks/tree/master/testdata/gitlab
+- https://github.com/zulip/zulip/tree/main/zerver/webhooks/gitlab/fixtures (approvals of deployments)
 
-That pipelines of triggered downstream projects never share a ref's link with a project's own could not be
-confirmed: they do here, as the later pipeline.
+GitLab documents no known answer of its signature; the tests have that of Standard Webhooks.
 """
 
 from __future__ import annotations
