@@ -35,9 +35,9 @@ The type is the body's `object_kind`, or `event_name` where a system hook has on
 | `deployment` | one an environment and ref |
 | `release` | the release, on all issues of its name, tag and description |
 
-Skipped with a reason: `tag`, the push of a tag, which belongs to no issue; `child_pipeline`, which its
-parent's status includes. All other events are not of interest: GitLab's own issues, comments, wiki pages,
-members, feature flags.
+Skipped with a reason: `tag`, the push of a tag, which belongs to no issue; `child_pipeline`, of which
+its parent tells (with `strategy: depend` the child's failure too). All other events are not of interest:
+GitLab's own issues, comments, wiki pages, members, feature flags.
 
 ## Links
 
@@ -69,7 +69,7 @@ the same when it is sent again; older versions lack it, and a digest of the body
 - https://github.com/go-playground/webhooks/tree/master/testdata/gitlab
 - https://github.com/zulip/zulip/tree/main/zerver/webhooks/gitlab/fixtures (approvals of deployments)
 
-GitLab documents no known answer of its signature; the tests have that of Standard Webhooks.
+No known answer of GitLab's own signature could be found; the tests have that of Standard Webhooks.
 """
 
 from __future__ import annotations
