@@ -365,8 +365,8 @@ _SITE = re.compile(
 
 
 def site(address: object) -> str:
-    """`https://host` of an address, with or without its scheme; empty where it has no host's name."""
+    """`https://host` of an address, `http` where it says so; empty where it has no host's name."""
     found = _SITE.match(address) if isinstance(address, str) else None
     if found is None or not (found[1] or "." in found[2]):
         return ""
-    return f"https://{found[2]}{found[3] or ''}".lower()
+    return f"{found[1] or 'https'}://{found[2]}{found[3] or ''}".lower()
