@@ -182,6 +182,38 @@ class JsonSource:
         return webhook.received_at
 
 
+class SitedJson(JsonSource):
+    """A vendor whose bodies do not all tell the account's address: the option `url` does, or a header.
+
+    It travels with the body in the header, for who reads the record knows no options.
+    """
+
+    place: ClassVar[str]
+    """The header."""
+    url: str = ""
+    """What the option says."""
+
+    def configured(self, options: Mapping[str, str]) -> Self:
+        """A source of that account. Raises ConfigError for another option, and for what is no address."""
+        unknown = sorted(options.keys() - {"url"})
+        if unknown:
+            raise ConfigError(f"the source {self.kind} has no option {unknown[0]}; it has url")
+        chosen = copy(self)
+        chosen.url = site(options.get("url"))
+        if "url" in options and not chosen.url:
+            raise ConfigError(f"option url: expected the address of your account at {self.vendor}")
+        return chosen
+
+    def keep(self, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+        """What the class keeps, and the address, of the option rather than of the sender."""
+        told = self.url or headers.get(self.place)
+        return {**super().keep(headers, body), **({self.place: told} if told else {})}
+
+    def told_site(self, webhook: Webhook) -> str:
+        """The account's address, as the option or the header has it; empty without."""
+        return site(webhook.headers.get(self.place))
+
+
 TYPE, OBJECT, TIME = "bridge-type", "bridge-object", "bridge-time"
 """Under these, what an endpoint's options found travels with the body."""
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.sources.base import site
+from bridge.errors import ConfigError
+from bridge.model import Webhook
+from bridge.sources.base import SitedJson, site
+from tests.deliveries import RECEIVED_AT
 
 
 @pytest.mark.parametrize(
@@ -34,6 +37,43 @@ def test_a_site_keeps_its_port() -> None:
     assert site("https://desk.example:8443/x") == "https://desk.example:8443"
 
 
-def test_a_site_keeps_its_scheme() -> None:
-    """What runs within a company's walls may have no certificate, nor a name with a dot."""
-    assert site("http://desk/x") == "http://desk"
+def test_a_site_is_known_by_its_scheme_or_a_dot() -> None:
+    """What runs within a company's walls may have a name without one; the pages are behind https."""
+    assert site("http://desk/x") == "https://desk"
+
+
+class Sited(SitedJson):
+    """A vendor whose bodies do not tell the account."""
+
+    kind = "sited"
+    vendor = "Sited"
+    place = "x-sited-url"
+    home = "sited"
+
+
+@pytest.mark.parametrize(
+    ("options", "headers", "told"),
+    [
+        ({}, {}, ""),
+        ({}, {"x-sited-url": "acme.example"}, "https://acme.example"),
+        ({"url": "https://acme.example/x"}, {}, "https://acme.example"),
+        ({"url": "acme.example"}, {"x-sited-url": "evil.example"}, "https://acme.example"),
+    ],
+)
+def test_an_endpoint_tells_the_site(options: dict[str, str], headers: dict[str, str], told: str) -> None:
+    """The option travels with the body, and beats what a sender says."""
+    kept = Sited().configured(options).keep(headers, b"{}")
+    assert Sited().told_site(Webhook("main", "sited", "d-1", kept, b"{}", RECEIVED_AT)) == told
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"uri": "acme.example"}, "the source sited has no option uri; it has url"),
+        ({"url": "acme"}, "option url: expected the address of your account at Sited"),
+    ],
+)
+def test_a_site_must_be_one(options: dict[str, str], fault: str) -> None:
+    """An endpoint says so when it is read, not when the first delivery comes."""
+    with pytest.raises(ConfigError, match=fault):
+        Sited().configured(options)
