@@ -178,8 +178,9 @@ class HubSpot(JsonSource):
     def times_of(self, type_: str, data: dict[str, Any]) -> Iterable[object]:
         """When the latest notification's event was, or when the latest property changed."""
         if type_ == "workflow":
-            return data["ticket"]["times"]
-        return (each.get("occurredAt") for each in data["events"])
+            yield from data["ticket"]["times"]
+        else:
+            yield from (each.get("occurredAt") for each in data["events"])
 
 
 def _type_of(event: dict[str, Any]) -> str:

@@ -16,10 +16,9 @@
              source: intercom
              secrets: [env:INTERCOM_CLIENT_SECRET]
 
-4. *Send a test request* comes to `ping`.
-
-Links lead to `https://app.intercom.com`. A workspace in Europe or Australia has another address, which no
-body tells: write a mapping with `extends: intercom` and its `link.url`.
+4. A workspace in Europe or Australia has another address than `https://app.intercom.com`, which no body
+   tells: say it there as `options: {url: "https://app.eu.intercom.com"}`.
+5. *Send a test request* comes to `ping`.
 
 ## Events
 
@@ -64,11 +63,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.sources.base import JsonSource, at, first
+from bridge.model import Webhook
+from bridge.sources.base import SitedJson, at, first
 from bridge.sources.signing import Hmac
 
 
-class Intercom(JsonSource):
+class Intercom(SitedJson):
     """`bridge.ports.Source` for the webhooks of an app in Intercom's Developer Hub."""
 
     kind = "intercom"
@@ -76,7 +76,7 @@ class Intercom(JsonSource):
     signature = Hmac("x-hub-signature", prefix="sha1=", algorithm="sha1")
     type_paths = ("topic",)
     id_paths = ("id",)
-    origin = ("app_id",)
+    place = "x-intercom-url"
     home = "https://app.intercom.com"
     # The notification's own time counts where it tells another form of the object.
     times = ("data.item.updated_at", "data.item.ticket.updated_at", "created_at")
@@ -86,6 +86,10 @@ class Intercom(JsonSource):
         place = "data.item.ticket" if type_.startswith("ticket.") else "data.item"
         found = first(at(data, place), ("id", "conversation_id"))
         return found or first(data, ("data.item.id",))
+
+    def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:  # noqa: ARG002 - no body tells it
+        """Where the workspace is; links are of the workspace's own id."""
+        return self.told_site(webhook) or self.home
 
 
 SOURCE = Intercom()

@@ -48,7 +48,7 @@ ServiceNow has no webhooks; a business rule sends them.
 A rule of your own is read as well: fields that are named as in the table, flat or within `record`,
 `current`, `result`, `data` or `incident`, as texts or as `{"value": …, "display_value": …}`. It must tell
 the instance's name or address, as `instance`, `instance_url` or in the address of the record (`url`,
-`link`), or send it as the header `X-ServiceNow-URL`.
+`link`); else say it as the endpoint's `options: {url: "https://acme.service-now.com"}`.
 
 ## Events
 
@@ -91,10 +91,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, first, parse_object, site, text
+from bridge.sources.base import SitedJson, first, parse_object, site, text
 from bridge.sources.signing import Token
 
-_PLACE = "x-servicenow-url"
 _ADDRESSES = ("instance", "instance_url", "url", "link")
 _AROUND = ("record", "current", "result", "data", "incident")
 _STATES = {
@@ -129,13 +128,13 @@ _TABLES = {"INC": "incident", "PRB": "problem", "CHG": "change_request"}
 """Tables by the beginnings of numbers, as ServiceNow has them."""
 
 
-class ServiceNow(JsonSource):
+class ServiceNow(SitedJson):
     """`bridge.ports.Source` for business rules that post a record's fields."""
 
     kind = "servicenow"
     vendor = "ServiceNow"
     signature = Token()
-    kept = (_PLACE,)
+    place = "x-servicenow-url"
     home = "servicenow"
     objects = ("record.sys_id", "record.number")
 
@@ -145,7 +144,9 @@ class ServiceNow(JsonSource):
         Raises BadBody.
         """
         data = parse_object(body)
-        nested = next((data[name] for name in _AROUND if isinstance(data.get(name), dict)), {})
+        nested: dict[str, Any] = next(
+            (data[name] for name in _AROUND if isinstance(data.get(name), dict)), {}
+        )
         told = {**data, **nested}
         record = {name: _value(each) for name, each in told.items()}
         number, state = text(record.get("number")), text(record.get("state"))
@@ -175,8 +176,8 @@ class ServiceNow(JsonSource):
         return [] if text(record.get("operation")).lower() == "delete" else [record.get("sys_updated_on")]
 
     def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:
-        """The instance's address, of the header or the body."""
-        told = [webhook.headers.get(_PLACE), *(data["record"].get(name) for name in _ADDRESSES)]
+        """The instance's address, as it is told or the body has it."""
+        told = [self.told_site(webhook), *(data["record"].get(name) for name in _ADDRESSES)]
         known = next((found for found in map(site, told) if found), "")
         name = text(data["record"].get("instance"))
         return known or site(f"{name}.service-now.com" if name.isalnum() else "") or self.home

@@ -14,22 +14,24 @@ For both: *Admin Center > Apps and integrations > Actions and webhooks > Webhook
    external ID changed, soft deleted, undeleted, permanently deleted, merged.
 2. *Endpoint URL*: `https://BRIDGE/webhooks/zendesk`. *Request method* POST, *Request format* JSON,
    *Authentication* none.
-3. *Add header*: `X-Zendesk-URL` with the address of your account, `https://acme.zendesk.com`. No body
-   tells it, and without it no link can be made.
-4. Create the webhook, then *Reveal secret* on its page: that is the secret of the configuration.
+3. Create the webhook, then *Reveal secret* on its page: that is the secret of the configuration. `url` is
+   the address of your account, which no event tells; without it no link can be made.
 
        ingress:
          endpoints:
            zendesk:
              source: zendesk
              secrets: [env:ZENDESK_WEBHOOK_SECRET]
+             options: {url: "https://acme.zendesk.com"}
+
+   Where one endpoint serves several accounts, *Add header* `X-Zendesk-URL` to each webhook instead.
 
 *Test webhook*, before the webhook exists, signs with a secret that is the same for everyone. Test it
 afterwards; never list that secret.
 
 ### With a trigger or an automation
 
-1. *Trigger or automation*; the URL, the method, the format and the secret as above. No header is needed.
+1. *Trigger or automation*; the URL, the method, the format and the secret as above. `url` is not needed.
 2. *Objects and rules > Business rules > Triggers > Create trigger*. Conditions: *Ticket > is > Created* or
    *Ticket > is > Updated* (under *any*). Action: *Notify by > Active webhook*, and this JSON:
 
@@ -60,7 +62,7 @@ afterwards; never list that secret.
 | `….soft_deleted`, `….permanently_deleted`, `….marked_as_spam` | the ticket's link is taken off |
 | `trigger` (a template's body) | the ticket, on all issues that the template names |
 
-Skipped with a reason: `no_site`, where neither a header nor a template tells the account's address;
+Skipped with a reason: `no_site`, where neither the option nor a template tells the account's address;
 `no_subject`, a template that leaves out where keys mostly stand, and so would take links off. Users,
 organisations, articles and all else are not of interest.
 
@@ -100,15 +102,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, first, parse_object, site, text
+from bridge.sources.base import SitedJson, first, parse_object, site, text
 from bridge.sources.signing import TimedHmac
 
 _EVENT = "zen:event-type:"
-_PLACE = "x-zendesk-url"
 _ADDRESSES = ("ticket.link", "ticket.url", "ticket.ticket_link", "ticket.ticket_url", "ticket.ticketUrl")
 
 
-class Zendesk(JsonSource):
+class Zendesk(SitedJson):
     """`bridge.ports.Source` for webhooks of Zendesk Support, by events or by triggers."""
 
     kind = "zendesk"
@@ -124,7 +125,7 @@ class Zendesk(JsonSource):
     type_paths = ("type",)
     id_header = "x-zendesk-webhook-invocation-id"
     id_paths = ("id",)
-    kept = (_PLACE,)
+    place = "x-zendesk-url"
     home = "zendesk"
     objects = ("detail.id", "ticket.id", "ticket.ticket_id", "ticket.ticketId")
     times = ("time", "detail.updated_at", "ticket.updated_at", "ticket.updated_at_with_timestamp")
@@ -153,9 +154,8 @@ class Zendesk(JsonSource):
         return (each for each in super().times_of(type_, data) if ":" in text(each))
 
     def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:
-        """The account's address, of the header or the ticket's; else the number of the account."""
-        places = (webhook.headers.get(_PLACE), first(data, _ADDRESSES))
-        known = next((found for found in map(site, places) if found), "")
+        """The account's address, as it is told or the ticket's has it; else the number of the account."""
+        known = self.told_site(webhook) or site(first(data, _ADDRESSES))
         return known or first(data, ("account_id",)) or self.home
 
 
