@@ -37,9 +37,9 @@ def test_a_site_keeps_its_port() -> None:
     assert site("https://desk.example:8443/x") == "https://desk.example:8443"
 
 
-def test_a_site_is_known_by_its_scheme_or_a_dot() -> None:
-    """What runs within a company's walls may have a name without one; the pages are behind https."""
-    assert site("http://desk/x") == "https://desk"
+def test_a_site_keeps_its_scheme() -> None:
+    """What runs within a company's walls may have no certificate, nor a name with a dot."""
+    assert site("http://desk/x") == "http://desk"
 
 
 class Sited(SitedJson):
