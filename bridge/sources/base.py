@@ -402,3 +402,11 @@ def site(address: object) -> str:
     if found is None or not (found[1] or "." in found[2]):
         return ""
     return f"{found[1] or 'https'}://{found[2]}{found[3] or ''}".lower()
+
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def snake(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields by names such as `ticket_id`: whoever writes a template may call one `ticketId`."""
+    return {_HUMP.sub("_", name).lower(): value for name, value in fields.items()}

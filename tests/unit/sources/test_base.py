@@ -6,7 +6,7 @@ import pytest
 
 from bridge.errors import ConfigError
 from bridge.model import Webhook
-from bridge.sources.base import SitedJson, site
+from bridge.sources.base import SitedJson, site, snake
 from tests.deliveries import RECEIVED_AT
 
 
@@ -77,3 +77,9 @@ def test_a_site_must_be_one(options: dict[str, str], fault: str) -> None:
     """An endpoint says so when it is read, not when the first delivery comes."""
     with pytest.raises(ConfigError, match=fault):
         Sited().configured(options)
+
+
+def test_names_are_written_in_one_way() -> None:
+    """Templates have no rule for it."""
+    told = {"ticketId": 1, "short_description": 2, "U_Jira": 3, "URL": 4}
+    assert snake(told) == {"ticket_id": 1, "short_description": 2, "u_jira": 3, "url": 4}
