@@ -76,7 +76,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, first, parse_object, site
+from bridge.sources.base import JsonSource, first, parse_object, site, snake
 from bridge.sources.signing import Token
 
 _AROUND = "freshdesk_webhook"
@@ -94,7 +94,8 @@ class Freshdesk(JsonSource):
     def parse(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:  # noqa: ARG002 - as the base
         """The fields as `freshdesk_webhook`, whatever is around them, and the tags apart. Raises BadBody."""
         data = parse_object(body)
-        fields = next((data[name] for name in (_AROUND, "ticket") if isinstance(data.get(name), dict)), data)
+        around = (name for name in (_AROUND, "ticket") if isinstance(data.get(name), dict))
+        fields = snake(data.get(next(around, ""), data))
         told = {name: each.split(",") for name, each in fields.items() if _is_tags(name, each)}
         return {_AROUND: {**fields, **told}}
 

@@ -45,10 +45,11 @@ ServiceNow has no webhooks; a business rule sends them.
 
    `u_jira_issue` is a field of yours that holds keys; leave it out where you have none.
 
-A rule of your own is read as well: fields that are named as in the table, flat or within `record`,
-`current`, `result`, `data` or `incident`, as texts or as `{"value": …, "display_value": …}`. It must tell
-the instance's name or address, as `instance`, `instance_url` or in the address of the record (`url`,
-`link`); else say it as the endpoint's `options: {url: "https://acme.service-now.com"}`.
+A rule of your own is read as well: fields that are named as in the table (`shortDescription` too), flat
+or within `record`, `current`, `result`, `data` or `incident`, as texts or as `{"value": …,
+"display_value": …}`. It must tell the instance's name or address, as `instance`, `instance_url` or in the
+address of the record (`url`, `link`); else say it as the endpoint's
+`options: {url: "https://acme.service-now.com"}`.
 
 ## Events
 
@@ -91,7 +92,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import SitedJson, first, parse_object, site, text
+from bridge.sources.base import SitedJson, first, parse_object, site, snake, text
 from bridge.sources.signing import Token
 
 _ADDRESSES = ("instance", "instance_url", "url", "link")
@@ -124,6 +125,13 @@ _STATES = {
         "4": "Canceled",
     },
 }
+_NAMES = {
+    "table": ("table", "table_name", "sys_class_name"),
+    "operation": ("operation", "event_type", "action"),
+    "sys_updated_on": ("sys_updated_on", "updated_on"),
+}
+"""What rules call otherwise, the set-up page's own name first."""
+
 _TABLES = {"INC": "incident", "PRB": "problem", "CHG": "change_request"}
 """Tables by the beginnings of numbers, as ServiceNow has them."""
 
@@ -144,21 +152,20 @@ class ServiceNow(SitedJson):
         Raises BadBody.
         """
         data = parse_object(body)
-        nested: dict[str, Any] = next(
-            (data[name] for name in _AROUND if isinstance(data.get(name), dict)), {}
-        )
-        told = {**data, **nested}
+        around = (name for name in _AROUND if isinstance(data.get(name), dict))
+        told = snake({**data, **data.get(next(around, ""), {})})
         record = {name: _value(each) for name, each in told.items()}
         number, state = text(record.get("number")), text(record.get("state"))
-        table = first(record, ("table", "sys_class_name")) or _TABLES.get(number[:3].upper(), "task")
+        table = first(record, _NAMES["table"]) or _TABLES.get(number[:3].upper(), "task")
         shown = told.get("state")
         known = shown.get("display_value") if isinstance(shown, dict) else _STATES.get(table, {}).get(state)
         return {
             "record": {
                 **record,
+                **{name: first(record, names) for name, names in _NAMES.items()},
                 "table": table,
                 "state_name": text(record.get("state_name")) or text(known) or state,
-                "jira": [each for name, each in record.items() if "jira" in name.lower()],
+                "jira": [each for name, each in record.items() if "jira" in name],
             }
         }
 
@@ -173,7 +180,7 @@ class ServiceNow(SitedJson):
     def times_of(self, type_: str, data: dict[str, Any]) -> Iterable[object]:  # noqa: ARG002 - there is one type
         """When the record was changed; to delete it is no change, and is as new as its delivery."""
         record = data["record"]
-        return [] if text(record.get("operation")).lower() == "delete" else [record.get("sys_updated_on")]
+        return [] if record["operation"].lower().startswith("delete") else [record["sys_updated_on"]]
 
     def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:
         """The instance's address, as it is told or the body has it."""

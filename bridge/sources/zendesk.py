@@ -24,7 +24,7 @@ For both: *Admin Center > Apps and integrations > Actions and webhooks > Webhook
              secrets: [env:ZENDESK_WEBHOOK_SECRET]
              options: {url: "https://acme.zendesk.com"}
 
-   Where one endpoint serves several accounts, *Add header* `X-Zendesk-URL` to each webhook instead.
+   Where one endpoint serves several accounts, give each webhook the custom header `X-Zendesk-URL` instead.
 
 *Test webhook*, before the webhook exists, signs with a secret that is the same for everyone. Test it
 afterwards; never list that secret.
@@ -50,7 +50,7 @@ afterwards; never list that secret.
 
    The number in `jira_issue` is the id of your field; leave the line out where you have none. Templates
    of your own are read as well, nested or flat, where they say `id` or `ticket_id`, `title` or
-   `subject`, `status`, `tags` and `link` or `url`.
+   `subject`, `status`, `tags` and `link` or `url`; `ticketId` is `ticket_id`.
 3. No trigger tells that a ticket is deleted: its link stays.
 
 ## Events
@@ -102,11 +102,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import SitedJson, first, parse_object, site, text
+from bridge.sources.base import SitedJson, first, parse_object, site, snake, text
 from bridge.sources.signing import TimedHmac
 
 _EVENT = "zen:event-type:"
-_ADDRESSES = ("ticket.link", "ticket.url", "ticket.ticket_link", "ticket.ticket_url", "ticket.ticketUrl")
+_ADDRESSES = ("ticket.link", "ticket.url", "ticket.ticket_link", "ticket.ticket_url")
 
 
 class Zendesk(SitedJson):
@@ -127,7 +127,7 @@ class Zendesk(SitedJson):
     id_paths = ("id",)
     place = "x-zendesk-url"
     home = "zendesk"
-    objects = ("detail.id", "ticket.id", "ticket.ticket_id", "ticket.ticketId")
+    objects = ("detail.id", "ticket.id", "ticket.ticket_id")
     times = ("time", "detail.updated_at", "ticket.updated_at", "ticket.updated_at_with_timestamp")
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:  # noqa: ARG002 - as the base
@@ -139,7 +139,7 @@ class Zendesk(SitedJson):
         if text(data.get("type")).startswith(_EVENT):
             return data
         nested = data.get("ticket")
-        ticket = {**data, **nested} if isinstance(nested, dict) else data
+        ticket = snake({**data, **nested} if isinstance(nested, dict) else data)
         tags = ticket.get("tags")
         if isinstance(tags, str):
             ticket = {**ticket, "tags": tags.replace(",", " ").split()}

@@ -78,13 +78,13 @@ def test_a_template_is_read_nested_and_flat() -> None:
     [
         ({"x_zendesk_url": "https://aurora.zendesk.com/agent"}, "https://aurora.zendesk.com"),
         ({"x_zendesk_url": "aurora.zendesk.com"}, "https://aurora.zendesk.com"),
-        ({"x_zendesk_url": "aurora"}, "22129848"),
-        ({}, "22129848"),
+        ({"x_zendesk_url": "aurora"}, "30417752"),
+        ({}, "30417752"),
     ],
 )
 def test_the_header_tells_the_accounts_address(told: dict[str, str], source: str) -> None:
     """An event's body has the account's number only."""
-    body = {"type": "zen:event-type:ticket.created", "account_id": 22129848, "detail": {"id": "7"}}
+    body = {"type": "zen:event-type:ticket.created", "account_id": 30417752, "detail": {"id": "7"}}
     assert event(body, **told).source == source
 
 
