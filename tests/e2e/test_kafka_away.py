@@ -18,7 +18,7 @@ from bridge.simulator.faults import Knobs
 from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.jira_server import JiraServer
 from tests.brokers import KafkaProcess, eventually
-from tests.e2e.test_way import SAMPLES, Way, bridge, canonical, settings
+from tests.e2e.test_way import OPENED, Way, bridge, canonical, settings
 
 ADVICE = STATES["kafka_unavailable"].advice
 
@@ -48,7 +48,6 @@ async def test_an_outage_is_shown_and_outlived(
 ) -> None:
     """Readiness and metrics name producer and consumer; senders get 503; all goes on by itself."""
     monkeypatch.setattr("bridge.service.Consumer", partial(Consumer, patience=2.0))
-    body = (SAMPLES / "pull_request.opened.json").read_bytes()
     topic = f"events-{uuid.uuid4().hex[:8]}"
     async with (
         JiraServer(JiraModel(projects=["PROJ"])) as jira,
@@ -65,7 +64,7 @@ async def test_an_outage_is_shown_and_outlived(
         try:
             await eventually(is_shown, seconds=40)
             assert await missed_by(way.session, url) == {"producer", "consumer"}
-            assert await way.send("pull_request", body) == 503
+            assert await way.send("pull_request", OPENED) == 503
         finally:
             kafka_process.start()
         await eventually(lambda: all(each.ok for each in way.service.health.ready().values()), seconds=60)

@@ -33,10 +33,11 @@ from bridge.simulator.jira_model import JiraModel
 from bridge.simulator.jira_server import JiraServer
 from bridge.sources.base import load_sources
 from tests.brokers import eventually
+from tests.deliveries import deliveries, delivery
 from tests.e2e.bridge_process import COMMAND
 
 SECRET = b"It's a Secret to Everybody"
-SAMPLES = Path(__file__).parents[1] / "samples" / "github"
+OPENED = delivery("github", "pull_request.opened").body
 GITHUB = load_sources()["github"]
 
 
@@ -200,8 +201,8 @@ def canonical(
 
 async def test_every_sample_arrives(way: Way) -> None:
     """Real signed deliveries of each kind become links that name the issue, or are skipped."""
-    for path in sorted(SAMPLES.glob("*.json")):
-        assert await way.send(path.name.partition(".")[0], path.read_bytes()) == 202
+    for sample in deliveries("github"):
+        assert await way.send(sample.headers["x-github-event"], sample.body) == 202
     kinds = ("pull_request", "workflow", "commit", "release", "deployment")
     await eventually(
         lambda: all(any(f"type={kind}&" in global_id for _, global_id in way.titles()) for kind in kinds)
@@ -211,7 +212,7 @@ async def test_every_sample_arrives(way: Way) -> None:
 
 async def test_a_key_taken_out_of_a_title_takes_its_link_off(way: Way) -> None:
     """A pull request that no longer names an issue is gone from it, and stays on the other."""
-    body = orjson.loads((SAMPLES / "pull_request.opened.json").read_bytes())
+    body = orjson.loads(OPENED)
     request = body["pull_request"]
     request |= {"title": "ABC-1 ABC-2: Both", "head": {**request["head"], "ref": "topic"}}
     request["updated_at"] = "2026-03-02T10:00:00Z"
@@ -294,14 +295,14 @@ def mapping(folder: Path, url: str) -> Path:
 source: github
 application: {{type: com.github, name: GitHub}}
 rules:
-  - types: [pull_request]
+  pull_request:
+    match: {{type: pull_request}}
     action: set
-    object: pull_request
-    id: "{{repository.id}}/{{pull_request.number}}"
-    keys: {{texts: [pull_request.title]}}
-    link: {{url: "{url}", title: "{{pull_request.title}}"}}
+    subject: {{type: pull_request, id: "{{body.repository.id}}/{{body.pull_request.number}}"}}
+    issues: {{texts: [body.pull_request.title]}}
+    link: {{url: "{url}", title: "{{body.pull_request.title}}"}}
 tests:
-  - {{name: others, type: push, source: github, data: {{}}, expect: {{skipped: not_of_interest}}}}
+  - {{name: others, type: push, payload: {{}}, skipped: not_of_interest}}
 """
     )
     return path
@@ -312,13 +313,12 @@ async def test_a_webhook_that_a_mapping_at_fault_rejected_is_replayed(
 ) -> None:
     """Once the mapping is mended, `dlq replay` brings the link about; a second replay does nothing."""
     topic = f"events-{uuid.uuid4().hex[:8]}"
-    body = (SAMPLES / "pull_request.opened.json").read_bytes()
     async with JiraServer(JiraModel(projects=["DOCK"])) as jira:
-        at_fault = [mapping(tmp_path, "{pull_request.htlm_url}")]
+        at_fault = [mapping(tmp_path, "{body.pull_request.htlm_url}")]
         async with bridge(real_kafka, tmp_path, jira, topic, mappings=at_fault) as way:
-            assert await way.send("pull_request", body) == 202
+            assert await way.send("pull_request", OPENED) == 202
             assert (await way.dead(1))[0]["bridge-dead-reason"] == b"bad_link"
-        mended = [mapping(tmp_path, "{pull_request.html_url}")]
+        mended = [mapping(tmp_path, "{body.pull_request.html_url}")]
         async with bridge(real_kafka, tmp_path, jira, topic, mappings=mended) as way:
             assert "1 letter would be replayed" in await way.dlq("replay", "--project", "DOCK")
             assert await way.dlq("replay", "--project", "DOCK", "--yes") == "1 letter replayed.\n"
@@ -351,8 +351,7 @@ async def test_a_refused_link_is_replayed_and_does_not_overtake_news(
 
 async def test_forged_and_unknown_deliveries_are_refused(way: Way) -> None:
     """A wrong secret is 401, and an endpoint that is not there is 404."""
-    body = (SAMPLES / "pull_request.opened.json").read_bytes()
-    assert await way.send("pull_request", body, secret=b"guessed") == 401
+    assert await way.send("pull_request", OPENED, secret=b"guessed") == 401
     url = f"{way.service.addresses['webhooks']}/webhooks/nowhere"
     async with way.session.post(url, json={}) as response:
         assert response.status == 404

@@ -121,7 +121,7 @@ def test_two_mappings_do_not_extend_the_same(folder: Path) -> None:
     [
         (
             "{source: gitbub, open: true}",
-            "ingress.endpoints.main: there is no source gitbub; did you mean github?",
+            "ingress.endpoints.main: there is no source gitbub; did you mean github",
         ),
         ("{source: xyzzy, open: true}", "`jira-bridge sources` lists them"),
         (
