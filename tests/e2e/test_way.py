@@ -203,7 +203,7 @@ async def test_every_sample_arrives(way: Way) -> None:
     """Real signed deliveries of each kind become links that name the issue, or are skipped."""
     for sample in deliveries("github"):
         assert await way.send(sample.headers["x-github-event"], sample.body) == 202
-    kinds = ("pull_request", "workflow", "commit", "release", "deployment")
+    kinds = ("pull_request", "workflow", "commit", "status", "deployment")
     await eventually(
         lambda: all(any(f"type={kind}&" in global_id for _, global_id in way.titles()) for kind in kinds)
     )
