@@ -130,15 +130,14 @@ class Sites:
         if reason is not None:
             return Named(dict.fromkeys(self._sites, ()), reason)
         more = self._route.mentions(document) if self._route.mentions else Mentions()
+        keys = {name: self._keys(site, found, more) for name, site in self._sites.items()}
         meant = self._route.site(document) if self._route.site else None
-        if meant is not None and not (isinstance(meant, str) and meant in self._sites):
+        if meant is None:
+            return Named(keys)
+        is_known = isinstance(meant, str) and meant in self._sites
+        if not is_known and any(keys.values()):
             raise UnknownSite(f"The event names a site that does not take it. {UnknownSite.advice}")
-        return Named(
-            {
-                name: self._keys(site, found, more) if meant in (None, name) else ()
-                for name, site in self._sites.items()
-            }
-        )
+        return Named({name: of_site if name == meant else () for name, of_site in keys.items()})
 
     def of(self, issue: str, site: str | None) -> tuple[str, ...]:
         """The sites of an issue that is asked for by key or numeric id, or the site that is.

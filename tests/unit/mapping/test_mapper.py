@@ -182,6 +182,7 @@ def test_a_payload_may_name_its_site() -> None:
     for strange in ("three", 7, {}):
         with pytest.raises(UnknownSite, match="names a site"):
             routed("DOCK-1", sites, route, tenant=strange)
+        assert routed("no key", sites, route, tenant=strange) == {"one": (), "two": ()}
 
 
 def test_keys_of_unknown_projects_name_nothing() -> None:
