@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -69,8 +69,9 @@ def request_in(file: Path, source: Source, event: str, headers: Sequence[str]) -
     body, told = read(file), headers_of(headers)
     sample = _sample(body)
     if sample is not None:
-        told = {**sample.headers, **told}
-        body = sample.body
+        inner = sample["request"]["body"]
+        told = {**{name.lower(): value for name, value in sample["request"]["headers"].items()}, **told}
+        body = inner.encode() if isinstance(inner, str) else orjson.dumps(inner)
     usual = {"content-type": "application/json", **source.headers(event, file.stem)}
     sent = {name: value for name, value in {**usual, **told}.items() if value}
     return Request("POST", f"https://localhost/webhooks/{ENDPOINT}", sent, body)
@@ -99,17 +100,18 @@ def headers_of(given: Sequence[str]) -> dict[str, str]:
     return dict(_pair(header, ":", "--header") for header in given)
 
 
-def _sample(body: bytes) -> Request | None:
+def issues_of(file: Path) -> tuple[str, ...]:
+    """The issues whose links a sample says that it changes; none of a file that is no sample."""
+    changes = (_sample(read(file)) or {}).get("changes", [])
+    return tuple(dict.fromkeys(issue for change in changes for issue in change["issues"]))
+
+
+def _sample(body: bytes) -> dict[str, Any] | None:
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    if not (isinstance(found, dict) and {"from", "request"} <= found.keys()):
-        return None
-    request = found["request"]
-    inner = request["body"]
-    raw = inner.encode() if isinstance(inner, str) else orjson.dumps(inner)
-    return Request("POST", "", {name.lower(): value for name, value in request["headers"].items()}, raw)
+    return found if isinstance(found, dict) and {"from", "request"} <= found.keys() else None
 
 
 def read(file: Path) -> bytes:

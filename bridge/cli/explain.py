@@ -33,6 +33,13 @@ _WORDS = {
     Outcome.REPAIRED: "found in Jira otherwise than it should be, and marked to be repaired",
 }
 
+_NO_ISSUE = "it names no issue of a known project, or its object is gone"
+_WORDS_OF_NONE = {
+    Outcome.MERGED: f"taken in: {_NO_ISSUE}; the object's links are taken off",
+    Outcome.UNCHANGED: f"taken in: {_NO_ISSUE}; the object has no links",
+}
+"""Of a set of no issues."""
+
 
 @app.command(epilog="Example: `jira-bridge explain 72d3162e-cc78-11e3-81ab-4c9367dc0958`")
 def explain(
@@ -80,7 +87,9 @@ def sentence(entry: Entry) -> str:
     where = entry.key and (entry.key.issue or entry.detail.get("issues") or "no issue")
     title = f" as “{entry.detail['title']}”" if entry.detail.get("title") else ""
     reason = f" ({entry.reason})" if entry.reason else ""
-    told = [f"{_WORDS[entry.outcome]}{title}{reason}."]
+    is_empty_set = where == "no issue" and entry.detail.get("action") == "set"
+    words = {**_WORDS, **_WORDS_OF_NONE} if is_empty_set else _WORDS
+    told = [f"{words[entry.outcome]}{title}{reason}."]
     told += [str(text) for text in (entry.detail.get("error"), ADVICE.get(entry.reason or "")) if text]
     what = f"  [{entry.key.global_id}]" if entry.key else ""
     return f"{when}  {where or 'the event'}: {' '.join(told)}{what}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -22,6 +23,8 @@ from bridge.model import Request
 from bridge.ports import Source
 
 _SECONDS = 30.0
+_BEGINNING = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
+"""Where a key begins in JSON: not within a word, but behind an escaped line break."""
 
 
 @app.command(
@@ -43,7 +46,7 @@ def send(
     ] = None,
     issue: Annotated[
         str | None,
-        typer.Option("--issue", metavar="KEY", help="The issue to name in place of the first in the sample."),
+        typer.Option("--issue", metavar="KEY", help="The issue to name in place of those in the sample."),
     ] = None,
     event: deliveries.Event = "",
     header: deliveries.Headers = None,
@@ -52,8 +55,11 @@ def send(
 ) -> None:
     """Sign a sample as its vendor does, post it, and tell what came back."""
     source = deliveries.known_source(name, option or [])
-    request = deliveries.request_in(_file(name, sample), source, event, header or [])
-    request = replace(_naming(request, issue) if issue else request, url=to)
+    file = _file(name, sample)
+    request = deliveries.request_in(file, source, event, header or [])
+    if issue:
+        request = _naming(request, issue, deliveries.issues_of(file))
+    request = replace(request, url=to)
     if secret is not None:
         request = _signed(request, source, deliveries.revealed(secret))
     status, answer = asyncio.run(_post(request))
@@ -79,19 +85,19 @@ def _file(kind: str, sample: str) -> Path:
     raise UsageError(f"{sample} is neither a file nor a sample of {kind}; there are {', '.join(known)}")
 
 
-def _naming(request: Request, issue: str) -> Request:
-    """The request with the issue in place of the first that its body names, in any case."""
+def _naming(request: Request, issue: str, former: Iterable[str]) -> Request:
+    """The request with the issue in place of the former ones, or else of the first that its body names."""
     (wanted,) = issue_keys([issue]) or ("",)
     if wanted != issue:
         raise UsageError("--issue: expected one key, as PROJ-1")
     text = request.body.decode("utf-8", "replace")
-    found = issue_keys([text])
-    if not found:
+    named = text
+    for key in former or issue_keys([text])[:1]:
+        for old, new in ((key, issue), (key.lower(), issue.lower())):
+            named = re.sub(_BEGINNING + re.escape(old) + "(?![0-9])", new, named)
+    if named == text and issue not in text:
         raise UsageError("--issue: the sample names no issue")
-    former = found[0]
-    for old, new in ((former, issue), (former.lower(), issue.lower())):
-        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(old)}(?![0-9])", new, text)
-    return replace(request, body=text.encode())
+    return replace(request, body=named.encode())
 
 
 def _signed(request: Request, source: Source, key: bytes) -> Request:

@@ -134,6 +134,29 @@ async def test_a_sample_is_sent_as_its_vendor_would() -> None:
     assert (code, "Taken: delivery d-9" in out) == (0, True)
 
 
+@pytest.mark.parametrize(
+    ("kind", "sample"),
+    [
+        ("gitlab", "merge_request.opened"),  # its description names another issue first
+        ("zendesk", "ticket.created"),
+        ("github", "check_run.completed"),  # in a branch, in small letters
+        ("grafana", "firing.two_issues"),
+    ],
+)
+async def test_the_issue_stands_where_the_mapping_looks(kind: str, sample: str, tmp_path: Path) -> None:
+    """Whatever else the sample names, the links of what is posted are on the issue that was asked for."""
+    path = tmp_path / "posted.json"
+
+    def answer(request: web.Request, body: bytes) -> web.Response:
+        told = {"from": "", "request": {"headers": dict(request.headers), "body": json.loads(body)}}
+        path.write_text(json.dumps(told))
+        return web.json_response({"deliveryId": "d-9"}, status=202)
+
+    assert (await sent(answer, kind, sample, "--issue", "PROJ-7"))[0] == 0
+    changes = json.loads(run("map", str(path), "--source", kind, "--json").stdout)["changes"]
+    assert {change["issue"] for change in changes} == {"PROJ-7"}
+
+
 async def test_a_body_of_ones_own_is_sent_to_the_letter(tmp_path: Path) -> None:
     """A file that is no sample is posted byte by byte, and a refusal is told with its reason."""
     path = tmp_path / "body.json"

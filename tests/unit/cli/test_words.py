@@ -23,6 +23,14 @@ def test_every_outcome_has_its_words(outcome: Outcome) -> None:
     assert "(why)" in sentence(entry)
 
 
+@pytest.mark.parametrize("outcome", [Outcome.MERGED, Outcome.UNCHANGED])
+def test_a_set_of_no_issues_is_told_as_such(outcome: Outcome) -> None:
+    """That a link is missing since no key was found is what people ask most; `set` is not skipped then."""
+    detail = {"action": "set", "issues": "", "version": "0"}
+    told = sentence(Entry(0.0, "//ci e1", outcome, None, LinkKey("main", "", "g"), detail))
+    assert "no issue: taken in: it names no issue of a known project" in told
+
+
 def test_every_difference_has_what_is_done() -> None:
     """The table at the end of `reconcile` has words for each."""
     assert set(DOES) == set(Difference)
