@@ -17,26 +17,10 @@
 5. *Test connection* sends `diagnostics:ping`, which version 5.6 does not sign: that test is refused there,
    and tells nothing of the other deliveries.
 
-Some versions tell no addresses (`"links": {"self": [null]}`). Their events are rejected as `bad_link`,
-unless a mapping of your own has them, with your host in place of HOST:
+Some versions tell no addresses (`"links": {"self": [null]}`), others none at all. For these say where
+Bitbucket is, with the path that it may have there:
 
-    extends: bitbucket-server
-    rules:
-      pull_request:
-        subject: {system: HOST}
-        link:
-          url: >-
-            https://HOST/projects/{body.pullRequest.toRef.repository.project.key}/repos/{body.pullRequest.toRef.repository.slug}/pull-requests/{body.pullRequest.id}
-      commit:
-        subject: {system: HOST}
-        link:
-          url: https://HOST/projects/{body.repository.project.key}/repos/{body.repository.slug}/commits/{item.id}
-      branch:
-        subject: {system: HOST}
-        link:
-          url: https://HOST/projects/{body.repository.project.key}/repos/{body.repository.slug}/browse?at={quote(item.ref.id)}
-    tests:
-      - {name: a ping is skipped, type: "diagnostics:ping", payload: {}, skipped: ping}
+       options: {url: "https://git.example.com/bitbucket"}
 
 ## Events
 
@@ -46,8 +30,9 @@ unless a mapping of your own has them, with your host in place of HOST:
 | `repo:refs_changed` | each branch whose name names an issue, and each commit (version 8 and later) |
 
 Skipped with a reason: `ping`, the test of a connection; a `comment`, which changes nothing of its pull
-request; a `tag`, a push of tags alone. All other events are not of interest. Bitbucket Data Center has no
-event for build statuses: let the build server tell of them itself.
+request; a `tag`, a push of tags alone; `no_address`, where neither the body nor the option `url` says where
+Bitbucket is. All other events are not of interest. Bitbucket Data Center has no event for build statuses:
+let the build server tell of them itself.
 
 ## Links
 
@@ -67,7 +52,7 @@ delivery. There is no timestamp, and what failed is not sent again.
 - https://confluence.atlassian.com/bitbucketserver/event-payload-938025882.html
 - https://confluence.atlassian.com/bitbucketserver/manage-webhooks-938025878.html
 - https://github.com/go-playground/webhooks/tree/master/testdata/bitbucket-server
-- https://github.com/jenkins-x/go-scm/tree/main/scm/driver/stash/testdata/webhooks (a version without links)
+- https://github.com/jenkins-x/go-scm/tree/main/scm/driver/stash/testdata/webhooks (versions without links)
 - https://github.com/zulip/zulip/tree/main/zerver/webhooks/bitbucket3/fixtures
 - https://github.com/runatlantis/atlantis/issues/474 (a test of a connection without a signature)
 
@@ -77,13 +62,14 @@ From which version on the test of a connection is signed could not be confirmed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Self
 
-from bridge.sources.base import JsonSource, parse_object
+from bridge.model import Webhook
+from bridge.sources.base import Paths, SitedJson, first, parse_object, site
 from bridge.sources.signing import Hmac
 
 
-class BitbucketServer(JsonSource):
+class BitbucketServer(SitedJson):
     """`bridge.ports.Source` for Bitbucket Data Center, and Bitbucket Server before it."""
 
     kind = "bitbucket-server"
@@ -91,16 +77,27 @@ class BitbucketServer(JsonSource):
     signature = Hmac("x-hub-signature", prefix="sha256=")
     type_header = "x-event-key"
     id_header = "x-request-id"
-    origin = (
-        "pullRequest.toRef.repository.links.self.0.href",
-        "pullRequest.links.self.0.href",
-        "repository.links.self.0.href",
-    )
+    place = "x-bitbucket-url"
     home = "bitbucket-server"
     # Pushes of a repository share a key: one commit comes in many branches.
     objects = ("pullRequest.toRef.repository.id", "pullRequest.id", "repository.id")
     # `date` has seconds only.
     times = ("date", "pullRequest.createdDate", "pullRequest.updatedDate", "pullRequest.closedDate")
+
+    addresses: ClassVar[Paths] = (
+        "pullRequest.toRef.repository.links.self.0.href",
+        "pullRequest.links.self.0.href",
+        "repository.links.self.0.href",
+        "actor.links.self.0.href",
+    )
+    """Pages of projects and users."""
+
+    def configured(self, options: Mapping[str, str]) -> Self:
+        """A source of that Bitbucket, whose path on its host counts. Raises ConfigError."""
+        chosen = super().configured(options)
+        path = options.get("url", "").rpartition("://")[2].partition("/")[2]
+        chosen.url += f"/{path}".rstrip("/")
+        return chosen
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:  # noqa: ARG002 - as the base
         """The JSON object in the body; some versions ping with an empty body. Raises BadBody."""
@@ -109,6 +106,13 @@ class BitbucketServer(JsonSource):
     def subject_of(self, type_: str, data: dict[str, Any]) -> str:
         """The pull request, or the repository."""
         return super().subject_of(type_, data).strip("/")
+
+    def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:
+        """Where Bitbucket is, with its path there: the option says it, or the page of a project or user."""
+        page = first(data, self.addresses)
+        told = next((page.partition(part)[0] for part in ("/projects/", "/users/") if part in page), "")
+        places = (webhook.headers.get(self.place, ""), told)
+        return next((place.rstrip("/") for place in places if site(place)), self.home)
 
 
 SOURCE = BitbucketServer()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from bridge.errors import BadBody
-from bridge.mapping.builtin import parse_own
-from bridge.mapping.mapper import Mapper, Site
+from bridge.errors import BadBody, ConfigError
 from bridge.model import Request
-from bridge.sources.base import page
 from bridge.sources.bitbucket_server import SOURCE
 from tests.deliveries import RECEIVED_AT, delivery
 
@@ -48,14 +47,19 @@ def test_an_empty_body_is_an_empty_object() -> None:
         SOURCE.parse({}, b" ")
 
 
-def test_the_page_helps_versions_that_tell_no_addresses() -> None:
-    """The mapping on the page makes the links that the built-in one cannot."""
-    _, _, below = page(SOURCE).partition("    extends: bitbucket-server\n")
-    text = "    extends: bitbucket-server\n" + below.partition("\n\n")[0]
-    text = text.replace("\n    ", "\n").removeprefix("    ").replace("HOST", "git.example.com")
-    mapper = Mapper([parse_own(text, "own.yaml")], [Site("main", None)])
-    event = SOURCE.event(delivery("bitbucket-server", "pr.without_addresses").webhook)
-    (wish,) = mapper.map(event).wishes
-    assert wish.link is not None
-    assert wish.link.object.url == "https://git.example.com/projects/HAR/repos/harbor/pull-requests/21"
-    assert wish.global_id == "system=bitbucket-server:git.example.com&type=pull_request&id=73/21"
+def test_the_address_is_told_by_a_page_or_by_the_option() -> None:
+    """The page of a project or a user is under it; the option counts first, for its path too."""
+    told = delivery("bitbucket-server", "pr.without_addresses").webhook
+    assert SOURCE.event(told).source == "https://git.example.com"
+
+    none = delivery("bitbucket-server", "refs_changed.without_addresses").webhook
+    assert SOURCE.event(none).source == "bitbucket-server"
+
+    for url in ("https://Git.example.com/bitbucket/", "git.example.com/bitbucket"):
+        source = SOURCE.configured({"url": url})
+        for webhook in (told, none):
+            kept = source.keep(webhook.headers, webhook.body)
+            assert SOURCE.event(replace(webhook, headers=kept)).source == "https://git.example.com/bitbucket"
+    assert SOURCE.configured({"url": "https://git.example.com"}).url == "https://git.example.com"
+    with pytest.raises(ConfigError, match="expected the address of your account at Bitbucket Data Center"):
+        SOURCE.configured({"url": "here"})
