@@ -20,6 +20,7 @@ from bridge.model import Event as Model
 from bridge.model import Record
 from bridge.parts import mapped_sites, mapper
 from bridge.pipeline import change
+from bridge.ports import Source
 from bridge.settings import Settings
 
 CLOUDEVENTS = "cloudevents"
@@ -28,7 +29,7 @@ _NOWHERE = Origin("", 0, 0, 0)
 Kind = Annotated[str, typer.Option("--source", metavar="KIND", help="github…, or cloudevents.")]
 Endpoint = Annotated[
     str | None,
-    typer.Option("--endpoint", metavar="NAME", help="The endpoint that it came by, for sites and routing."),
+    typer.Option("--endpoint", metavar="NAME", help="The endpoint that it came by, for sites, routing and options."),
 ]
 
 
@@ -42,6 +43,7 @@ def map_(
     source: Kind,
     event: deliveries.Event = "",
     header: deliveries.Headers = None,
+    option: deliveries.Options = None,
     endpoint: Endpoint = None,
     project: options.Projects = None,
     config: options.Config = None,
@@ -53,7 +55,8 @@ def map_(
     """
     settings = options.settings(config)
     mapper_ = mapper(settings, trial_sites(settings, project))
-    results = [_result(mapper_, file, source, event, header or [], endpoint) for file in files]
+    known = source_in(settings, source, endpoint, option or [])
+    results = [_result(mapper_, file, known, event, header or [], endpoint) for file in files]
     for result in results:
         if json:
             print(orjson.dumps(result).decode())  # noqa: T201 - for a script
@@ -71,25 +74,35 @@ def trial_sites(settings: Settings, projects: list[str] | None) -> list[Site]:
     return sites
 
 
-def event_in(file: Path, kind: str, type_: str, headers: list[str], endpoint: str | None) -> Model:
-    """The event in a file. Raises Unmappable and UsageError."""
+def source_in(settings: Settings, kind: str, endpoint: str | None, options: list[str]) -> Source | None:
+    """The source with the options of the endpoint, and these over them; None for CloudEvents."""
     if kind == CLOUDEVENTS:
+        return None
+    configured = settings.ingress.endpoints.get(endpoint or "")
+    own = configured.options if configured and configured.source == kind else {}
+    return deliveries.known_source(kind, [*(f"{name}={value}" for name, value in own.items()), *options])
+
+
+def event_in(
+    file: Path, source: Source | None, type_: str, headers: list[str], endpoint: str | None
+) -> Model:
+    """The event in a file, a CloudEvent where there is no source. Raises Unmappable and UsageError."""
+    if source is None:
         now = int(datetime.now(UTC).timestamp() * 1000)
         media = (("content-type", b"application/cloudevents+json"),)
         found = decode(Record("", 0, 0, now, None, deliveries.read(file), media))
         assert isinstance(found, Model)  # noqa: S101 - a record without the envelope's headers
         return found
-    source = deliveries.known_source(kind)
     request = deliveries.request_in(file, source, type_, headers)
     return source.event(deliveries.webhook_of(request, source, endpoint))
 
 
 def _result(
-    mapper_: Mapper, file: Path, kind: str, type_: str, headers: list[str], endpoint: str | None
+    mapper_: Mapper, file: Path, source: Source | None, type_: str, headers: list[str], endpoint: str | None
 ) -> dict[str, Any]:
     result: dict[str, Any] = {"file": str(file), "event": type_, "skipped": None, "changes": []}
     try:
-        event = event_in(file, kind, type_, headers, endpoint)
+        event = event_in(file, source, type_, headers, endpoint)
         result["event"] = event.type
         wanted = mapper_.map(event)
     except Unmappable as error:

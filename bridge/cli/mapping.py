@@ -10,7 +10,7 @@ import typer
 
 from bridge.cli import deliveries, options
 from bridge.cli.app import FAILED, app, out
-from bridge.cli.map import CLOUDEVENTS, Endpoint, event_in, trial_sites
+from bridge.cli.map import CLOUDEVENTS, Endpoint, event_in, source_in, trial_sites
 from bridge.errors import Unmappable
 from bridge.mapping.builtin import lint_own, parse_own
 from bridge.mapping.examples import results
@@ -72,6 +72,7 @@ def try_(
     ] = None,
     event: deliveries.Event = "",
     header: deliveries.Headers = None,
+    option: deliveries.Options = None,
     endpoint: Endpoint = None,
     project: options.Projects = None,
     config: options.Config = None,
@@ -80,9 +81,9 @@ def try_(
     """Show step by step which rule speaks of a payload, why others do not, and what comes of it."""
     mapping = _parsed(file)
     settings = options.settings(config)
-    kind = source or min(mapping.sources)
+    known = source_in(settings, source or min(mapping.sources), endpoint, option or [])
     try:
-        found = event_in(payload, kind, event, header or [], endpoint)
+        found = event_in(payload, known, event, header or [], endpoint)
     except Unmappable as error:
         steps = [Step(0, f"The payload is no event: {error}")]
     else:
