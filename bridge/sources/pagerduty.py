@@ -16,7 +16,7 @@
    A second webhook has a secret of its own: add it to the list.
 5. *Send Test Event* on the webhook's page sends a `pagey.ping`.
 
-An extension of the old kind (V2) signs nothing. Give it a custom header `X-Webhook-Token`, or a user and
+An extension of the old kinds (V2, V1) signs nothing. Give it a custom header `X-Webhook-Token`, or a user and
 a password in its URL, and put `user:password` or the token among the secrets.
 
 ## Events
@@ -26,7 +26,7 @@ a password in its URL, and put `user:password` or the token among the secrets.
 | `incident.triggered`, `.acknowledged`, `.resolved`, … | the incident, on all issues of its title |
 | `incident.custom_field_values.updated` | its fields, on all issues that one names |
 | `incident.annotated`, `incident.status_update_published` | its notes, on the issues that one names |
-| `incident.trigger`, `acknowledge`, `resolve` and the others of V2 | the incident, as above |
+| `incident.trigger`, `acknowledge`, `resolve` and the others of V2 and V1 | the incident, as above |
 
 The first row is all events that carry the incident: also `unacknowledged`, `reassigned`, `delegated`,
 `priority_updated`, `service_updated`, `incident_type.changed` and `reopened`.
@@ -59,6 +59,7 @@ incident's events.
 - https://developer.pagerduty.com/docs/webhooks-behavior
 - https://developer.pagerduty.com/docs/verifying-webhook-signatures
 - https://developer.pagerduty.com/docs/v2-webhooks-overview
+- https://github.com/PagerDuty/developer-docs/blob/main/docs/webhooks/10-V1-Overview.md
 - https://github.com/PagerDuty/go-pagerduty/blob/main/webhookv3/webhookv3_test.go
 
 The body of `pagey.ping` is not documented; it was seen in public receivers.
@@ -77,17 +78,18 @@ _INCIDENTS = (
     "event.data.incident_role_assignments.0.incident",
     "event.data",
     "messages.0.incident",
+    "messages.0.data.incident",
 )
-"""Where the incident stands: in a part of one, itself, or in a message of V2."""
+"""Where the incident stands: in a part of one, itself, or in a message of V2 or V1."""
 
 
 class PagerDuty(JsonSource):
-    """`bridge.ports.Source` for PagerDuty's webhooks, V3 and V2."""
+    """`bridge.ports.Source` for PagerDuty's webhooks: V3, and V2 and V1 before it."""
 
     kind = "pagerduty"
     vendor = "PagerDuty"
     signature = Either(Hmac("x-pagerduty-signature", prefix="v1=", several=True), Token())
-    type_paths = ("event.event_type", "messages.0.event")
+    type_paths = ("event.event_type", "messages.0.event", "messages.0.type")
     id_paths = ("event.id", "messages.0.id")
     home = "https://www.pagerduty.com"
     times = ("event.occurred_at", "messages.0.created_on")
