@@ -36,6 +36,8 @@
 | --- | --- |
 | each in the body | the alert, on all issues that its labels and annotations name |
 
+Skipped with a reason: `no_address`, where neither Alertmanager nor one of the alerts tells any.
+
 ## Links
 
 One link an alert, by its fingerprint, and not one a group: the alerts of a group name different issues,

@@ -48,8 +48,9 @@ it: Datadog's own payload, which is sent where none is written, has nothing else
 | --- | --- |
 | any transition | the monitor's group, on all issues that its tags, name and message name |
 
-Skipped with a reason: a `test` of the monitor's notifications, whose title has `[TEST]` before the name.
-Events without a transition (comments, incidents, security signals) are not of interest.
+Skipped with a reason: a `test` of the monitor's notifications, whose title has `[TEST]` before the name;
+`no_transition`, a payload of your own in which neither it nor the type of the event is found. Events
+without a transition (comments, incidents, security signals) are not of interest.
 
 ## Links
 
@@ -109,8 +110,8 @@ _MONITOR = re.compile(
 
 # In the payload of the page, and in those of others: nested, or named after the variable.
 _NAMES = ("title", "alert_title", "event_title", "alert.title", "metadata.ALERT_TITLE")
-_MONITORS = ("alert_id", "monitor_id", "alert.id", "metadata.ALERT_ID")
-_SCOPES = ("alert_scope", "scopes", "alert.scope", "metadata.ALERT_SCOPE")
+_MONITORS = ("alert_id", "alertId", "monitor_id", "alert.id", "metadata.ALERT_ID")
+_SCOPES = ("alert_scope", "alertScope", "scopes", "alert.scope", "metadata.ALERT_SCOPE")
 _CYCLES = (
     "alert_cycle_key",
     "alert.cycle_key",
@@ -118,8 +119,8 @@ _CYCLES = (
     "aggreg_key",
     "metadata.AGGREG_KEY",
 )
-_ADDRESSES = ("link", "url", "event_url", "metadata.LINK")
-_TEXTS = ("body", "text", "text_only_msg", "event_msg", "message")
+_ADDRESSES = ("link", "url", "event_url", "alert_url", "metadata.LINK")
+_TEXTS = ("body", "text", "text_only_msg", "event_msg", "eventMsg", "event_message", "message", "msg")
 
 
 class Datadog(JsonSource):
@@ -128,17 +129,23 @@ class Datadog(JsonSource):
     kind = "datadog"
     vendor = "Datadog"
     signature = Token()
-    type_paths = ("alert_transition", "transition", "alert.transition", "metadata.ALERT_TRANSITION")
+    type_paths = (
+        *("alert_transition", "alertTransition", "transition", "alert.transition"),
+        *("metadata.ALERT_TRANSITION", "status"),
+    )
     id_paths = ("id", "event_id")
     home = "https://app.datadoghq.com"
-    times = ("date", "last_updated")
+    times = ("date", "last_updated", "timestamp", "date_posix")
 
     def type_of(self, headers: Mapping[str, str], data: dict[str, Any]) -> str:
-        """The transition in Datadog's own spelling, else the type of the event."""
-        told = super().type_of(headers, data) or _titled(data).get("state", "")
-        if "recovered" in told.lower():  # also `Warn Recovered`
-            return "Recovered"
-        return _TRANSITIONS.get(told.lower()) or first(data, ("event_type",)) or told
+        """The transition in Datadog's own spelling, else the type of the event, else `event`."""
+        told = [first(data, (path,)) for path in self.type_paths]
+        for each in (*told, _titled(data).get("state", "")):
+            if "recovered" in each.lower():  # also `Warn Recovered`
+                return "Recovered"
+            if each.lower() in _TRANSITIONS:
+                return _TRANSITIONS[each.lower()]
+        return first(data, ("event_type", "eventType", *self.type_paths)) or "event"
 
     def subject_of(self, type_: str, data: dict[str, Any]) -> str:  # noqa: ARG002 - one place for all types
         """`<monitor>/<group>`, or what there is in its stead; the mapping's links are of it."""
@@ -164,8 +171,8 @@ def _titled(data: dict[str, Any]) -> dict[str, str]:
 
 
 def _linked(data: dict[str, Any]) -> dict[str, str]:
-    """The monitor's address in the message, with the monitor and the group in it."""
-    texts = (text(at(data, path)) for path in _TEXTS)
+    """The monitor's address in the message or by itself, with the monitor and the group in it."""
+    texts = (text(at(data, path)) for path in (*_TEXTS, *_ADDRESSES))
     found = next(filter(None, map(_MONITOR.search, texts)), None)
     return {"url": found[0], **found.groupdict("")} if found else {}
 

@@ -31,7 +31,8 @@ the alerting before Grafana 9: `alerting`, `ok`, `no_data`, `paused`, `pending` 
 | each alert in the body | the alert, on all issues that its labels and annotations name |
 | a rule of the alerting before | the rule, on all issues that its name, message and tags name |
 
-Skipped with a reason: a `test` of the contact point.
+Skipped with a reason: a `test` of the contact point; `no_address`, where neither Grafana nor one of the
+alerts tells any.
 
 ## Links
 
