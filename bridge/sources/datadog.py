@@ -137,7 +137,7 @@ class Datadog(JsonSource):
     home = "https://app.datadoghq.com"
     times = ("date", "last_updated", "timestamp", "date_posix")
 
-    def type_of(self, headers: Mapping[str, str], data: dict[str, Any]) -> str:
+    def type_of(self, headers: Mapping[str, str], data: dict[str, Any]) -> str:  # noqa: ARG002 - a payload tells it
         """The transition in Datadog's own spelling, else the type of the event, else `event`."""
         told = [first(data, (path,)) for path in self.type_paths]
         for each in (*told, _titled(data).get("state", "")):
