@@ -32,7 +32,7 @@ the alerting before Grafana 9: `alerting`, `ok`, `no_data`, `paused`, `pending` 
 | a rule of the alerting before | the rule, on all issues that its name, message and tags name |
 
 Skipped with a reason: a `test` of the contact point; `no_address`, where neither Grafana nor one of the
-alerts tells any.
+alerts tells any, as with a `root_url` that has no host.
 
 ## Links
 

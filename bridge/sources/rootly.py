@@ -22,9 +22,9 @@
 | `incident.scheduled.…` (created, updated, in progress, completed, deleted) | the maintenance |
 | `alert.created` and the other `alert.` events | the alert |
 
-Skipped with a reason: a `test_incident` (Rootly's kinds test and example); an alert without a URL is an
-`alert_without_address`. All other events (timeline, retrospectives, workflows, pulses, status pages)
-are not of interest.
+Skipped with a reason: a `test_incident` (Rootly's kinds test and example); an `action` of an edge
+connector, which tells an id alone; an alert without a URL is an `alert_without_address`. All other
+events (timeline, retrospectives, workflows, pulses, status pages) are not of interest.
 
 ## Links
 
