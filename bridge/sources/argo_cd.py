@@ -158,6 +158,9 @@ class ArgoCD(JsonSource):
         *("time", "timestamp", "finished_at", "finishedAt", "started_at", "startedAt"),
         "app.status.operationState.finishedAt",
         "app.status.operationState.startedAt",
+        # Of a whole application: its health changes without an operation.
+        "app.status.reconciledAt",
+        "app.status.health.lastTransitionTime",
     )
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:  # noqa: ARG002 - the base's
