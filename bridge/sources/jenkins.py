@@ -63,7 +63,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, at, first, text
+from bridge.sources.base import JsonSource, at, first, site, text
 from bridge.sources.signing import Token
 
 
@@ -86,7 +86,10 @@ class Jenkins(JsonSource):
     def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:  # noqa: ARG002 - the base's
         """Jenkins' own address: the build's, without its path within Jenkins."""
         address = first(data, ("build.full_url", "build.fullUrl"))
-        return address.removesuffix(text(at(data, "build.url"))) or self.home
+        path = text(at(data, "build.url"))
+        # Without the path, or where it is the whole address, the host has to do.
+        told = address.removesuffix(path) if path and path != address else site(address)
+        return told or self.home
 
 
 SOURCE = Jenkins()

@@ -47,7 +47,8 @@ def test_the_phases_of_a_build_are_in_order() -> None:
     [
         ("https://ci.example.com/job/a/1/", "job/a/1/", "https://ci.example.com/"),
         ("https://ci.example.com/ctl/job/a/1/", "job/a/1/", "https://ci.example.com/ctl/"),
-        ("https://ci.example.com/job/a/1/", None, "https://ci.example.com/job/a/1/"),
+        ("https://ci.example.com/job/a/1/", None, "https://ci.example.com"),
+        ("https://ci.example.com/a/1/", "https://ci.example.com/a/1/", "https://ci.example.com"),
         (None, "job/a/1/", "https://www.jenkins.io"),
         ("job/a/1/", "job/a/1/", "https://www.jenkins.io"),
     ],
