@@ -71,7 +71,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.sources.base import JsonSource, at, first, text
+from bridge.sources.base import JsonSource, first
 from bridge.sources.signing import Hmac
 
 
@@ -110,7 +110,8 @@ class Gitea(JsonSource):
         Some runs of a branch are of a pull request, others of the same link are not.
         """
         repository = first(data, ("repository.id", "run.repository.id"))
-        number = "" if "workflow_run" in data else text(at(data, "pull_request.number"))
+        alone = "pull_request" in data and "workflow_run" not in data
+        number = first(data, ("pull_request.number", "number")) if alone else ""
         return f"{repository}/{number}" if number else repository
 
 
