@@ -30,8 +30,9 @@ Events that come on Kafka as CloudEvents of the types `dev.cdevents.…` are rea
 | `incident.*` | one an incident |
 
 Skipped with a reason: `no_address`, where no web address is told in `url` or `uri` of the content or of
-`customData`, nor as the subject's id or source, nor as the event's or the repository's source; a `part`, which
-its pipeline's or suite's run tells of. Branches, repositories, environments and approvals are not of interest.
+`customData`, nor as the subject's id or source, nor as the event's or the repository's source; a `part`,
+which its pipeline's or suite's run tells of. Branches, repositories, environments and approvals are not of
+interest.
 
 ## Links
 
