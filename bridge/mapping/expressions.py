@@ -14,7 +14,8 @@ from bridge.errors import BadBody
 from bridge.mapping import reading
 from bridge.mapping.bounds import Scope, TooMuch, Work, measure, texts
 from bridge.mapping.functions import Compiled, Node, written
-from bridge.mapping.jmes import compiled, condition, is_spending, misquoted, parse
+from bridge.mapping.jmes import compiled, condition
+from bridge.mapping.syntax import is_spending, misquoted, parse
 
 MAX_LENGTH = 500
 """Characters in an expression: JMESPath has no loops, so its length bounds its depth and its steps."""

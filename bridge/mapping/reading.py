@@ -10,7 +10,8 @@ from math import prod
 from typing import Any, NamedTuple
 
 from bridge.mapping.functions import FUNCTIONS, Node
-from bridge.mapping.jmes import CHAINS, is_true, nodes, steps_of
+from bridge.mapping.jmes import is_true
+from bridge.mapping.syntax import CHAINS, nodes, steps_of
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PROJECTIONS = frozenset({"projection", "value_projection", "filter_projection"})

@@ -19,7 +19,7 @@ from bridge.mapping import expressions as expressions_module
 from bridge.mapping import reading
 from bridge.mapping.bounds import MAX_WORK
 from bridge.mapping.expressions import MAX_LENGTH, Expression
-from bridge.mapping.jmes import parse
+from bridge.mapping.syntax import parse
 
 SUITE = os.environ.get("JMESPATH_COMPLIANCE")
 """A folder with the JSON files of https://github.com/jmespath/jmespath.test."""

@@ -12,7 +12,7 @@ import pytest
 from bridge.errors import BadBody
 from bridge.mapping.bounds import MAX_TEXT, MAX_WORK
 from bridge.mapping.expressions import MAX_LENGTH, Expression, Template
-from bridge.mapping.jmes import MAX_DEPTH
+from bridge.mapping.syntax import MAX_DEPTH
 
 DOCUMENT = {
     "title": " Fix ABC-1 \nat last",
