@@ -100,7 +100,8 @@ def _in_tag(match: re.Match[str], projects: frozenset[str] | None) -> str | None
     return _project(match[1], projects, any_case=any_case) if match[3] is None else None
 
 
-_JIRA = re.compile(r"\s*jira(?![a-z0-9])|\s*jira_", re.ASCII | re.IGNORECASE)
+# It is asked of a tag's beginning for each word in it: how many spaces stand there must not matter.
+_JIRA = re.compile(r"\s{0,9}jira(?:_|(?![a-z0-9]))", re.ASCII | re.IGNORECASE)
 
 
 def _project(word: str, projects: frozenset[str] | None, *, any_case: bool) -> str | None:

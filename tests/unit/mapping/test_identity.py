@@ -157,6 +157,14 @@ def test_the_search_is_linear(piece: str) -> None:
     assert time.perf_counter() - began < 2
 
 
+def test_the_beginning_of_a_tag_is_read_at_once() -> None:
+    """Each word of a tag asks whether `jira` stands before it; spaces may be many."""
+    began = time.perf_counter()
+    issue_keys([], tags=[" " * 400_000 + "abc-12 " * 60_000])
+    assert time.perf_counter() - began < 2
+    assert issue_keys([], tags=["  jira: abc-12"]) == ("ABC-12",)
+
+
 @given(
     st.lists(st.text()), st.lists(st.text()), st.none() | st.frozensets(st.sampled_from(["ABC", "A_B", "X1"]))
 )
