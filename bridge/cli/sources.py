@@ -170,6 +170,7 @@ def remedies(source: Source, request: Request, key: bytes, now: datetime) -> Ite
 
 def _holds(source: Source, request: Request, key: bytes, now: datetime) -> bool:
     try:
+        source.signature.check(key)
         source.signature.verify(request, [key], now)
     except (BadSignature, ConfigError):
         return False
@@ -179,5 +180,5 @@ def _holds(source: Source, request: Request, key: bytes, now: datetime) -> bool:
 def _dumped(body: bytes) -> bytes:
     try:
         return orjson.dumps(orjson.loads(body))
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # it reads deeper than it writes
         return body

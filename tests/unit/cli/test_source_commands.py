@@ -97,6 +97,19 @@ def test_a_signature_is_checked(
     assert "s3cret" not in done.out + done.err
 
 
+@pytest.mark.parametrize(
+    ("kind", "secret"), [("standard-webhooks", "whsec_c2VjcmV0c2VjcmV0"), ("github", "s3cret")]
+)
+def test_no_body_and_no_secret_is_too_odd_to_be_checked(tmp_path: Path, kind: str, secret: str) -> None:
+    """JSON may be nested more deeply than it can be written, and a line break is no Base64."""
+    path = tmp_path / "body.json"
+    path.write_bytes(b"[" * 900 + b"]" * 900)
+    names = ("webhook-id", "webhook-timestamp", "webhook-signature", "x-hub-signature-256")
+    headers = [part for name in names for part in ("--header", f"{name}: v1,sha256=1")]
+    done = run("sources", "verify", kind, "--secret", secret, *headers, str(path))
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 Answer = Callable[[web.Request, bytes], web.Response]
 
 

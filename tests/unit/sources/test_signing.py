@@ -116,6 +116,20 @@ def test_a_token_is_found_where_a_sender_can_put_it(sent: Request) -> None:
         Token().verify(sent, [b"s3:cre"], NOW)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://bridge.example.com/webhooks/x?" + "a=1&" * 200,
+        "https://[/webhooks/x?token=other",
+        "https://a\N{ACCOUNT OF}b/webhooks/x?token=other",
+    ],
+)
+def test_an_odd_address_has_no_token(url: str) -> None:
+    """The host is whatever the sender writes into its request."""
+    with pytest.raises(BadSignature):
+        Token().verify(request(url=url), [SECRET], NOW)
+
+
 def test_a_missing_token_says_where_it_may_stand() -> None:
     """The refusal lists the places."""
     with pytest.raises(BadSignature, match="Bearer, Basic, X-Webhook-Token or"):
@@ -129,10 +143,17 @@ def test_the_weaker_of_two_is_no_way_around_the_stronger() -> None:
         Either(TIMED, Token()).verify(Request("POST", "", both, BODY), [SECRET], NOW)
 
 
-def test_a_standard_secret_that_is_no_key_is_said_at_the_start() -> None:
-    """A prefix says that Base64 follows."""
+@pytest.mark.parametrize("signature", [StandardWebhooks(), Either(StandardWebhooks(), Token("x-token"))])
+def test_a_standard_secret_that_is_no_key_is_said_at_the_start(signature: Signature) -> None:
+    """A prefix says that Base64 follows, also where a token would do."""
     for secret in (b"whsec_!", b"whpk_AAAA"):
         with pytest.raises(ConfigError, match="goes on in Base64"):
-            StandardWebhooks().check(secret)
-        with pytest.raises(ConfigError):
-            Either(StandardWebhooks(), Token()).check(secret)
+            signature.check(secret)
+
+
+def test_the_id_that_is_kept_is_the_one_that_is_signed() -> None:
+    """A delivery under Svix's names with another `webhook-id` beside them would be taken for a new one."""
+    signed = StandardWebhooks(("svix",)).sign(request(), SECRET, NOW)
+    StandardWebhooks().verify(Request("POST", "", signed, BODY), [SECRET], NOW)
+    with pytest.raises(BadSignature):
+        StandardWebhooks().verify(Request("POST", "", {**signed, "webhook-id": "2"}, BODY), [SECRET], NOW)
