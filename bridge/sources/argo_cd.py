@@ -78,7 +78,7 @@
 Skipped with a reason: `no_address`, where neither `argocdUrl` nor a link is told. A template of one's own
 may send the whole application as `app`, or single fields by their usual names (`application` or `app_name`,
 `sync_status`, `health_status`, `phase`, `revision`, `commit_message`, `url`, `timestamp`, and these in
-camel case); the name is needed.
+camel case); the name is needed. Keys may stand in `jira` or `issues`, also within `annotations`.
 
 ## Links
 
@@ -111,26 +111,28 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, Paths, at, first, parse_object, site
+from bridge.sources.base import JsonSource, Paths, at, first, parse_object, site, snake
 from bridge.sources.signing import Token
 
 _NAMED: dict[str, Paths] = {
     "metadata.name": (
-        *("app", "application", "app_name", "appName", "application_name", "applicationName"),
-        *("app.name", "application.name", "name"),
+        *("app", "application", "app_name", "application_name", "app.name", "application.name", "name"),
     ),
     "spec.project": ("project", "app.project", "application.project"),
     "spec.destination.namespace": ("namespace", "destination.namespace", "app.namespace"),
-    "spec.source.repoURL": ("repo_url", "repoURL", "repoUrl", "repository", "repo", "source.repoURL"),
-    "spec.source.targetRevision": ("target_revision", "targetRevision", "branch", "source.targetRevision"),
+    "spec.source.repoURL": ("repo_url", "repoURL", "repository", "repo", "source.repoURL"),
+    "spec.source.targetRevision": ("target_revision", "branch", "source.targetRevision"),
     "status.sync.revision": ("revision", "commit", "commit_sha", "sha", "sync.revision"),
 }
 """Where templates of others have what an application has at a path."""
 
+_PAGES = ("url", "app_url", "application_url", "link", "app_link", "target_url", "annotations.url")
+_HOMES = ("argocd_url", "context.argocdUrl")
+
 _TOLD = (
-    *("phase", "operation_phase", "operationPhase", "operation_state", "operationState", "operation.phase"),
-    *("status", "state", "result", "sync_status", "syncStatus", "sync", "sync.status", "status.sync"),
-    *("health_status", "healthStatus", "health", "health.status", "status.health", "status.sync.status"),
+    *("phase", "operation_phase", "operation_state", "operation.phase"),
+    *("status", "state", "result", "sync_status", "sync", "sync.status", "status.sync"),
+    *("health_status", "health", "health.status", "status.health", "status.sync.status"),
     *("status.health.status", "status.operationState.phase"),
 )
 _STATES = {
@@ -151,11 +153,11 @@ class ArgoCD(JsonSource):
     vendor = "Argo CD"
     signature = Token()
     type_paths = ("app.metadata.name",)
-    origin = ("argocdUrl", "argocd_url", "context.argocdUrl", "url", "app_url", "appUrl", "link")
+    origin = ("argocdUrl", "url")
     home = "https://argo-cd.readthedocs.io"
     objects = ("app.metadata.name",)
     times = (
-        *("time", "timestamp", "finished_at", "finishedAt", "started_at", "startedAt"),
+        *("time", "timestamp", "finished_at", "started_at", "operation.finishedAt", "operation.startedAt"),
         "app.status.operationState.finishedAt",
         "app.status.operationState.startedAt",
         # Of a whole application: its health changes without an operation.
@@ -164,11 +166,18 @@ class ArgoCD(JsonSource):
     )
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:  # noqa: ARG002 - the base's
-        """The JSON object in the body, in which `app` is the application or what is told of it."""
-        data = parse_object(body)
+        """The JSON object in the body, in which `app` is the application or what is told of it.
+
+        `url` is its page, `argocdUrl` where Argo CD is: some templates have the page under that name.
+        """
+        sent = parse_object(body)
+        data = {**snake(sent), **sent}
         wholes = (data.get("app"), data.get("application"), data)
         app = next((each for each in wholes if isinstance(at(each, "metadata.name"), str)), None)
-        return {**data, "app": _application(data) if app is None else app}
+        home = first(data, _HOMES).rstrip("/")
+        page = first(data, _PAGES) or (home if "/applications/" in home else "")
+        told = {"app": _application(data) if app is None else app, "url": page, "argocdUrl": home}
+        return {**data, **told}
 
     def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:
         """The host of Argo CD: only a link of the application may be told."""

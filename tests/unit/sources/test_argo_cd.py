@@ -16,6 +16,9 @@ from bridge.sources.base import at, page
 from tests.deliveries import RECEIVED_AT, delivery
 
 
+PAGE = "https://argo.example/applications/harbor"
+
+
 def application(body: dict[str, Any]) -> Any:
     """What the source takes for the application."""
     webhook = Webhook("main", "argo-cd", "d-1", {}, orjson.dumps(body), RECEIVED_AT)
@@ -68,6 +71,23 @@ def test_the_template_on_the_page_makes_the_samples() -> None:
     assert {name: told["app"][name].keys() for name in ("spec", "status")} == {
         name: sample["app"][name].keys() for name in ("spec", "status")
     }
+
+
+@pytest.mark.parametrize(
+    ("told", "url", "home"),
+    [
+        ({"argocdUrl": "https://argo.example/"}, "", "https://argo.example"),
+        ({"context": {"argocdUrl": "https://argo.example"}}, "", "https://argo.example"),
+        ({"appUrl": PAGE}, PAGE, ""),
+        ({"TargetUrl": PAGE}, PAGE, ""),
+        ({"annotations": {"url": PAGE}}, PAGE, ""),
+        ({"argocd_url": PAGE}, PAGE, PAGE),
+    ],
+)
+def test_the_page_stands_where_templates_put_it(told: dict[str, Any], url: str, home: str) -> None:
+    """The page of the application, or the address of Argo CD, under whose name some have the page."""
+    data = SOURCE.parse({}, orjson.dumps({"app": "harbor", **told}))
+    assert (data["url"], data["argocdUrl"]) == (url, home)
 
 
 def test_without_a_name_it_is_no_application() -> None:
