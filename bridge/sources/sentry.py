@@ -21,6 +21,7 @@ The older *WebHooks* plugin of a project works too. It signs nothing: add `?toke
 | event | link |
 | --- | --- |
 | `issue.created`, `.resolved`, `.assigned`, `.archived` (once `.ignored`), `.unresolved` | the issue |
+| `activity_alert.triggered` | the issue that something was done about |
 | `event_alert.triggered`, and `plugin` (the older plugin's) | the issue that the event belongs to |
 | `metric_alert.critical`, `.warning`, `.resolved` | one an alert, which each of its incidents changes |
 
@@ -67,6 +68,7 @@ from bridge.sources.signing import Either, Hmac, Token
 from bridge.times import parse_time
 
 _RESOURCES = (
+    ("activity", "activity_alert"),
     ("metric_alert", "metric_alert"),
     ("issue_alert", "event_alert"),
     ("event", "event_alert"),
