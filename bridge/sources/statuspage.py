@@ -22,7 +22,8 @@ A page of another company's can be subscribed to as well; its incidents name no 
 | `incident` | the incident or maintenance, on all issues of its name, its updates and its metadata |
 | `component_update` | the component, on all issues of its name and description |
 
-No event tells that an incident or a component was deleted. Other bodies are not of interest.
+No event tells that an incident or a component was deleted. Skipped with a reason: `no_page`, where nothing
+tells the page or an address. A body of neither event is refused.
 
 ## Links
 
