@@ -15,7 +15,6 @@ from bridge.sources.argo_cd import SOURCE
 from bridge.sources.base import at, page
 from tests.deliveries import RECEIVED_AT, delivery
 
-
 PAGE = "https://argo.example/applications/harbor"
 
 
