@@ -34,6 +34,13 @@ class UsageError(ConfigError):
     advice = "`jira-bridge COMMAND --help` shows how the command is used."
 
 
+class WrongMapping(ConfigError):
+    """A mapping file cannot be read; the message names the place (file, line, column, key)."""
+
+    code = "mapping_invalid"
+    advice = "Correct the named key; `jira-bridge mapping lint FILE` shows all that is wrong, or looks so."
+
+
 class LedgerBusy(BridgeError):
     """Another process has the ledger: SQLite's serves one, and one that is made anew serves none."""
 

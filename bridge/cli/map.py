@@ -29,7 +29,9 @@ _NOWHERE = Origin("", 0, 0, 0)
 Kind = Annotated[str, typer.Option("--source", metavar="KIND", help="github…, or cloudevents.")]
 Endpoint = Annotated[
     str | None,
-    typer.Option("--endpoint", metavar="NAME", help="The endpoint that it came by: sites, routing, options."),
+    typer.Option(
+        "--endpoint", metavar="NAME", help="The endpoint that it came by: for sites, routing, options."
+    ),
 ]
 
 

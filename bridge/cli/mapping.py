@@ -11,7 +11,7 @@ import typer
 from bridge.cli import deliveries, options
 from bridge.cli.app import FAILED, app, out
 from bridge.cli.map import CLOUDEVENTS, Endpoint, event_in, source_in, trial_sites
-from bridge.errors import Unmappable
+from bridge.errors import ConfigError, Unmappable, WrongMapping
 from bridge.mapping.builtin import lint_own, parse_own
 from bridge.mapping.examples import results
 from bridge.mapping.rules import RuleMapping
@@ -41,6 +41,8 @@ def test(files: Files, json: options.Json = False) -> None:  # noqa: PT028 - the
             if wrong:
                 out.print(f"        {wrong}", markup=False)
         out.print(f"{len(found) - len(failed)} passed, {len(failed)} failed.")
+        if failed:
+            out.print("`jira-bridge mapping try FILE PAYLOAD` shows step by step what comes of a payload.")
     if failed:
         raise typer.Exit(FAILED)
 
@@ -85,8 +87,9 @@ def try_(
     try:
         found = event_in(payload, known, event, header or [], endpoint)
     except Unmappable as error:
-        steps = [Step(0, f"The payload is no event: {error}")]
+        steps, is_event = [Step(0, f"The payload is no event: {error}")], False
     else:
+        is_event = True
         sites = mapper_of(settings, [mapping], trial_sites(settings, project)).sites(found)
         steps = list(trial(mapping, found, sites))
     for step in steps:
@@ -94,6 +97,8 @@ def try_(
             print(orjson.dumps(step._asdict()).decode())  # noqa: T201 - for a script
         else:
             out.print(f"{'  ' * step.depth}{step.text}", markup=False)
+    if not is_event:
+        raise typer.Exit(FAILED)
 
 
 @mapping_app.command(epilog="Example: `jira-bridge mapping schema > mapping.schema.json`")
@@ -103,7 +108,10 @@ def schema() -> None:
 
 
 def _parsed(file: Path) -> RuleMapping:
-    return parse_own(_text(file), str(file))
+    try:
+        return parse_own(_text(file), str(file))
+    except ConfigError as error:
+        raise WrongMapping(str(error)) from None
 
 
 def _text(file: Path) -> str:

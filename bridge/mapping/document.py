@@ -59,7 +59,7 @@ class Document:
                 raise ConfigError(f"{name}: holds more than {MAX_NODES} values")
             data = loader.construct_document(node) if node is not None else None
         except yaml.MarkedYAMLError as error:
-            raise ConfigError(f"{_at(name, error.problem_mark)}: not YAML: {error.problem}") from None
+            raise ConfigError(f"{_at(name, error.problem_mark)}: not YAML: {_told(error.problem)}") from None
         except (yaml.YAMLError, ValueError) as error:
             raise ConfigError(f"{name}: not YAML: {error}") from None
         except RecursionError:
@@ -78,6 +78,29 @@ class Document:
                 break
             mark, node = found
         return _at(self.name, mark)
+
+
+_MEANT = {
+    r"found character '\\t'": "a tab; indent with spaces",
+    r"found character '([`@%])'": "a text that begins with \\1 stands in quotes",
+    "mapping values are not allowed": "a key out of line, or `: ` within a text, which stands in quotes then",
+    "block end>, but found '<block (mapping|sequence) start>'": "more indented than the lines before",
+    "block end>, but found '-'": "a list's item that is less indented than the items before",
+    "block end>, but found '<scalar>'": "a text goes on behind its closing quote, which takes quotes of the "
+    "other kind around the whole, or a quote before it was never closed",
+    "expected ',' or '[}\\]]'": "a comma or a closing bracket is missing, or a text in brackets takes quotes",
+    "expected ' ', but found": "a text that begins with ! stands in quotes",
+    "expected alphabetic or numeric": "a text that begins with * or & stands in quotes",
+    "undefined alias '(.*)'": "no anchor `&\\1` stands before it; a text that begins with * stands in quotes",
+    "constructor for the tag '(!.*)'": "`\\1` is taken for a tag of YAML's; put quotes around the whole",
+    "unexpected end of stream": "a quote that is never closed",
+}
+"""What is no doubt meant by PyYAML's own words."""
+
+
+def _told(problem: str | None) -> str:
+    found = ((meant, re.search(pattern, problem or "")) for pattern, meant in _MEANT.items())
+    return next((match.expand(meant) for meant, match in found if match), problem or "")
 
 
 def _child(node: yaml.Node, step: str | int) -> tuple[yaml.Mark, yaml.Node] | None:

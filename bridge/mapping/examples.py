@@ -56,7 +56,7 @@ def _difference(example: Example, mapper: Mapper, kind: str) -> str | None:
     if example.rejected:
         return f"rejected: nothing, expected {example.rejected}"
     if mapped.skipped != example.skipped:
-        return f"skipped: {mapped.skipped}, expected {example.skipped}"
+        return f"skipped: {mapped.skipped or 'nothing'}, expected {example.skipped or 'changes'}"
     return _changes_difference(example, mapped)
 
 

@@ -126,10 +126,15 @@ class Expression:
         """Whether it is the same of each document; `value({})` is then what it is."""
         return reading.is_constant(self._node)
 
+    @cached_property
+    def misquoted(self) -> tuple[str, ...]:
+        """The names in double quotes that something is compared with: no doubt meant as texts."""
+        return tuple(misquoted(self.text))
+
     def contradictions(self) -> Iterator[str]:
         """What in it can never hold, or always does, or is no doubt meant otherwise: a sentence each."""
         yield from reading.contradictions(self._node)
-        for name in misquoted(self.text):
+        for name in self.misquoted:
             yield f"`\"{name}\"` is a field, as it is in double quotes; a text is in single ones: `'{name}'`"
 
     def parts(self, data: object) -> list[tuple[str, Any]]:
@@ -158,9 +163,11 @@ class Template:
     def __init__(self, text: str) -> None:
         if len(text) > MAX_TEMPLATE:
             raise ValueError(f"the text has more than {MAX_TEMPLATE} characters")
+        self.source = text
         *pieces, self._end = re.split(r"\{([^{}]*)\}", text)
         if any(brace in piece for piece in (*pieces[::2], self._end) for brace in "{}"):
-            raise ValueError("a brace without its partner")
+            hint = "; braces stand single: `{body.name}`" if "{{" in text else ""
+            raise ValueError(f"a brace without its partner{hint}")
         self._pieces = [
             (before, Expression(inner)) for before, inner in zip(pieces[::2], pieces[1::2], strict=True)
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from bridge.mapping.schema import Rule
 Key = tuple[str | int, ...]
 
 EVENT = ("type", "source", "id", "endpoint", "subject")
+_LITERALS = frozenset({"true", "false", "null"})
+_PATH = re.compile(r"(body|event|item|state)(\.\w+)+", re.ASCII)
 _CONDITIONS = ("when", "delete_when", "resolved_when", "draft", "bot")
 
 
@@ -44,7 +47,13 @@ def lint(
     except ConfigError as error:
         return [_finding(line) for line in str(error).splitlines()]
     document = Document(text, name)
-    said = (*_sources(mapping, types), *_expressions(mapping), *_states(mapping), *_shadowed(mapping))
+    said = (
+        *_sources(mapping, types),
+        *_expressions(mapping),
+        *_texts(mapping),
+        *_states(mapping),
+        *_shadowed(mapping),
+    )
     found = [Finding(document.place(key), ".".join(map(str, key)), told) for key, told in said]
     found += [
         Finding(document.place(("tests", place)), f"tests.{place}", f"{test!r} fails: {wrong}")
@@ -74,7 +83,8 @@ def _is_own(data: object, key: str) -> bool:
 def _sources(mapping: RuleMapping, types: Mapping[str, frozenset[str]]) -> Iterator[tuple[Key, str]]:
     for kind in mapping.file.source:
         if kind not in types:
-            yield ("source",), f"no source {kind} is installed{_meant(kind, types)}"
+            near = _meant(kind, types) or "; systems without one come in by standard-webhooks, hmac or token"
+            yield ("source",), f"no source {kind} is installed{near}"
     known = frozenset[str]().union(*(types.get(kind, ()) for kind in mapping.sources))
     for key, match in (
         *((("skip_when", name, "type"), match) for name, match in mapping.file.skip_when.items()),
@@ -82,12 +92,9 @@ def _sources(mapping: RuleMapping, types: Mapping[str, frozenset[str]]) -> Itera
     ):
         for type_ in match.type:
             if known and not any(is_of(type_.rstrip("*"), (each,)) or each == type_ for each in known):
-                near = get_close_matches(type_, known, 1, 0.8)
-                if near:
-                    yield (
-                        key,
-                        f"`{type_}` is no type that the built-in mapping knows; did you mean `{near[0]}`?",
-                    )
+                for meant in get_close_matches(type_, known, 1, 0.8):
+                    told = f"`{type_}` is no type that the built-in mapping knows; did you mean `{meant}`?"
+                    yield key, told
 
 
 def _expressions(mapping: RuleMapping) -> Iterator[tuple[Key, str]]:
@@ -96,6 +103,8 @@ def _expressions(mapping: RuleMapping) -> Iterator[tuple[Key, str]]:
             yield from _about(("skip_when", name, "when"), match.when, {"body", "event"})
     for name, rule in mapping.file.rules.items():
         item = {"item"} if rule.each is not None else set()
+        if item and not any("item" in field[:1] for _, each in _within(rule, ()) for field in each.fields):
+            yield ("rules", name, "each"), "is never used: nothing is of `item`"
         for key, expression in _within(rule, ("rules", name)):
             above = key[2] in ("match", "each")
             shown = {"state"} if key[2] == "link" else set()
@@ -118,17 +127,40 @@ def _within(part: object, key: Key) -> Iterator[tuple[Key, Expression]]:
 
 def _about(key: Key, expression: Expression, roots: set[str]) -> Iterator[tuple[Key, str]]:
     for root, *rest in sorted(field for field in expression.fields if field):
-        if root not in roots:
-            whole = ".".join((root, *rest))
-            meant = f"did you mean `body.{whole}`?" if root not in {"item", "state"} else _only(root)
+        if root in expression.misquoted:
+            continue
+        if root not in roots and root in _LITERALS:
+            yield (
+                key,
+                f"`{root}` is taken for a field; literally it is written in backticks: `` `{root}` ``",
+            )
+        elif root not in roots:
+            whole = ".".join((root.lower() if root.lower() in roots else f"body.{root}", *rest))
+            meant = f"did you mean `{whole}`?" if root not in {"item", "state"} else _only(root)
             yield key, f"`{root}` is not known here: there are {', '.join(sorted(roots))}; {meant}"
         elif root == "event" and rest and rest[0] not in EVENT:
             yield key, f"`event` has no `{rest[0]}`{_meant(rest[0], EVENT)}; it has {', '.join(EVENT)}"
     for told in expression.contradictions():
-        yield key, f"`{expression.text}`: {told}"
+        yield key, told if told.startswith(f"`{expression.text}`") else f"`{expression.text}`: {told}"
     if expression.constant and key[-1] in _CONDITIONS and not _is_plain(key, expression):
         holds = "always holds" if expression.is_true({}) else "never holds"
         yield key, f"`{expression.text}` {holds}: it does not depend on the event"
+
+
+def _texts(mapping: RuleMapping) -> Iterator[tuple[Key, str]]:
+    for name, rule in mapping.file.rules.items():
+        for part in ("subject", "link"):
+            for field, text in getattr(rule, part):
+                if isinstance(text, Template):
+                    yield from (((("rules", name, part, field), told)) for told in _about_text(text))
+
+
+def _about_text(text: Template) -> Iterator[str]:
+    written = text.source
+    if not text.expressions and _PATH.fullmatch(written):
+        yield f"`{written}` is written as it is; in a text an expression stands in braces: `{{{written}}}`"
+    if "${" in written:
+        yield "`$` before a brace is written as it is; an expression has braces alone"
 
 
 def _is_plain(key: Key, expression: Expression) -> bool:

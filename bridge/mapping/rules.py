@@ -69,17 +69,43 @@ def _extended(document: Document, bases: Mapping[str, Data]) -> Data:
 
 
 def _faults(document: Document, error: ValidationError) -> Iterator[str]:
-    for fault in error.errors(include_url=False, include_input=False):
-        key, told = fault["loc"], fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            known = keys_at(key[:-1])
-            near = get_close_matches(str(key[-1]), known, 1)
-            told = (
-                f"is not known; {f'did you mean `{near[0]}`?' if near else 'there are ' + ', '.join(known)}"
-            )
-        elif fault["type"] == "missing":
-            told = "is missing"
+    faults = error.errors(include_url=False, include_input=False)
+    for fault in faults:
+        key = fault["loc"][:-1] if fault["loc"][-1:] == ("[key]",) else fault["loc"]
+        is_of_others = any(key == other["loc"][: len(key)] != other["loc"] for other in faults)
+        if fault["type"] == "too_short" and is_of_others:
+            continue  # items that are at fault themselves are not counted
+        told = _fault(key, fault["type"], fault["msg"], fault.get("ctx", {}))
         yield f"{document.place(key)}: {'.'.join(map(str, key)) or '(file)'}: {told}"
+
+
+_EXPECTED = {
+    "missing": "is missing",
+    "tuple_type": "expected a list, as `[…]`",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "string_type": "expected a text; a number or true as a text stands in quotes",
+    "too_short": "expected at least one",
+}
+"""What is said of pydantic's kinds of fault, whose own words are about Python."""
+
+
+def _fault(key: tuple[str | int, ...], kind: str, message: str, context: Mapping[str, Any]) -> str:
+    if kind == "extra_forbidden":
+        known = keys_at(key[:-1])
+        near = get_close_matches(str(key[-1]), known, 1)
+        return f"is not known; {f'did you mean `{near[0]}`?' if near else 'there are ' + ', '.join(known)}"
+    if kind in {"dict_type", "model_type", "model_attributes_type"}:
+        return f"expected keys with values, as `{{{next(iter(keys_at(key)), 'name')}: …}}`"
+    if kind == "string_pattern_mismatch":
+        return f"expected small letters and digits, with {'_' if '_' in message else '-'} between"
+    if kind == "literal_error":
+        return "expected " + " or ".join(f"`{each}`" for each in re.findall("'([^']*)'", context["expected"]))
+    told = message.removeprefix("Value error, ").replace("Input should be", "expected a value")
+    return _EXPECTED.get(kind, told)
 
 
 class RuleMapping:

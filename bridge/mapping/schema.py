@@ -26,6 +26,12 @@ def _text(given: object) -> str:
     return given
 
 
+def _template(given: object) -> Template:
+    if isinstance(given, dict):
+        raise ValueError("expected a text; one that begins with a brace stands in quotes")  # noqa: TRY004
+    return Template(_text(given))
+
+
 def _web_url(given: object) -> str:
     try:
         return web_url(given, "url")
@@ -56,7 +62,7 @@ Expr = Annotated[
 ]
 Text = Annotated[
     Template,
-    PlainValidator(lambda given: Template(_text(given))),
+    PlainValidator(_template),
     WithJsonSchema({"type": "string", "description": "a text, with JMESPath expressions in braces"}),
 ]
 Url = Annotated[str, PlainValidator(_web_url), WithJsonSchema({"type": "string", "format": "uri"})]
@@ -186,6 +192,10 @@ class Rule(_Section):
     link: LinkTexts = Field(description="what people see in the issue")
 
 
+CHANGE = ("action", "globalId", "issues", "sequence", "rank", "link")
+"""What a change of a test may tell."""
+
+
 class Example(_Section):
     """One of `tests`: an event, and what should come of it on a site with any project."""
 
@@ -203,6 +213,11 @@ class Example(_Section):
     def _expects_one_thing(self) -> Self:
         if sum(map(bool, (self.changes, self.skipped, self.rejected))) != 1:
             raise ValueError("expected one of `changes`, `skipped` and `rejected`")
+        for place, change in enumerate(self.changes):
+            unknown = next((name for name in change if name not in CHANGE), None)
+            if unknown is not None:
+                there = ", ".join(CHANGE)
+                raise ValueError(f"changes.{place}: `{unknown}` is not known; there are {there}")
         return self
 
 

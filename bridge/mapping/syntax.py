@@ -5,6 +5,7 @@ https://jmespath.org/specification.html
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -52,14 +53,37 @@ def parse(text: str) -> Node:
         raise ValueError(f"not a JMESPath expression: it ends too early, at column {len(text) + 1}") from None
     except LexerError as error:
         told = f"{' '.join(error.message.split())}, at column {error.lexer_position + 1}"
-        raise ValueError(f"not a JMESPath expression: {told}") from None
+        raise ValueError(f"not a JMESPath expression: {told}{_hint(text)}") from None
     except ParseError as error:
         # The end is the only token that is empty.
         what = f"unexpected {error.token_value!r}" if error.token_value != "" else "it ends too early,"
         told = f"{what} at column {error.lex_position + 1}"
-        raise ValueError(f"not a JMESPath expression: {told}") from None
+        raise ValueError(f"not a JMESPath expression: {told}{_hint(text)}") from None
     except RecursionError:
         raise ValueError("the expression is nested too deeply") from None
+
+
+_HABITS = (
+    (r"^\s*\{.*\}\s*$", "an expression stands without braces, which only texts have"),
+    (r"(?<![\w'\"])\$", "it begins with `body`, and there is no `$`"),
+    (r"\sand\s", "`and` is written `&&`"),
+    (r"\sor\s", "`or` is written `||`"),
+    (r"\bnot\s", "`not` is written `!(…)`"),
+    (r"(?<![=!<>])=(?!=)", "equal is written `==`"),
+    (r"[=<>]\s*-?[0-9]", "numbers stand in backticks: `3`"),
+    (
+        r"\w-\w",
+        'a name with other characters than letters, digits and _ stands in double quotes: `body."my-name"`',
+    ),
+    (r"\w\s*\?\s.*:", "`a ? b : c` is written `a && b || c`"),
+    (r"\+|%", "there is no arithmetic; texts are joined by `join('', [a, b])`"),
+)
+
+
+def _hint(text: str) -> str:
+    """What is no doubt meant, of the habits of other languages."""
+    bare = re.sub(r"'[^']*'|\"[^\"]*\"|`[^`]*`", "''", text)
+    return next((f"; {meant}" for habit, meant in _HABITS if re.search(habit, bare)), "")
 
 
 def _check_nesting(text: str) -> None:

@@ -45,7 +45,7 @@ class Step(NamedTuple):
 def trial(mapping: RuleMapping, event: Event, sites: Sites) -> Iterator[Step]:
     """All steps, and what comes of them. Never raises: an error is a step."""
     yield Step(0, f"An event of {event.kind}: type {event.type}, source {event.source}")
-    yield Step(0, f"  time {event.time.isoformat()}, id {event.id}")
+    yield Step(1, f"time {event.time.isoformat()}, id {event.id}")
     try:
         data = document_of(event)
     except Unmappable as error:

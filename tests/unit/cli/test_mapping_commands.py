@@ -79,6 +79,16 @@ def test_the_tests_of_a_file_are_run(own: Path) -> None:
             "own.yaml:4:13: rules.pull_request.match.type: `pull_reqest` is no type",
         ),
         ("PR 12: open", "PR 13: open", "own.yaml:6:5: tests.0: 'the title is short' fails: "),
+        (
+            '"PR {body.pull_request.number}: {state.title}"',
+            "body.pull_request.title",
+            "written as it is; in a",
+        ),
+        ("PR {body", "PR ${body", "`$` before a brace is written as it is"),
+        ("    link:", "    each: body.commits\n    link:", "rules.pull_request.each: is never used"),
+        ("    link:", "    draft: body.a == true\n    link:", "literally it is written in backticks"),
+        ("    link:", "    draft: Body.a\n    link:", "did you mean `body.a`?"),
+        ("    changes: [{link", "    changes: [{links", "`links` is not known; there are action, globalId"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(old: str, new: str, told: str) -> None:
@@ -86,6 +96,87 @@ def test_a_mistake_is_told_with_its_place(old: str, new: str, told: str) -> None
     assert old in OWN
     found = lint_own(OWN.replace(old, new, 1), "own.yaml", SOURCES)
     assert any(told in str(each) for each in found), found
+
+
+def test_a_text_in_double_quotes_is_told_once() -> None:
+    """That it is no field of the document either needs no line of its own."""
+    text = OWN.replace("    link:", '    draft: body.a == "yes"\n    link:')
+    (found,) = lint_own(text, "own.yaml", SOURCES)
+    assert "a text is in single ones: `'yes'`" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("    link:", "\tlink:", "own.yaml:4:1: not YAML: a tab; indent with spaces"),
+        ("    link:", "    draft: !body.a\n    link:", "`!body.a` is taken for a tag of YAML's; put quotes"),
+        ("    link:", "    draft: `true`\n    link:", "a text that begins with ` stands in quotes"),
+        ("    link:", "    draft: *\n    link:", "a text that begins with * or & stands in quotes"),
+        ("    link:", "    draft: *a\n    link:", "no anchor `&a` stands before it"),
+        ("    link:", "    draft: 'a' == body.a\n    link:", "a text goes on behind its closing quote"),
+        ("    link:", "    draft: body.a\n     link:", "not YAML: a key out of line, or `: ` within a text"),
+        ('"PR {body', '"PR" {body', "a comma or a closing bracket is missing"),
+        ('title: "PR {body.pull_request.number}: {state.title}"', "title: {body.a}", "begins with a brace"),
+        ("{body.pull_request.number}", "{{ body.pull_request.number }}", "braces stand single"),
+        ("    link:", "    draft: '{body.a}'\n    link:", "an expression stands without braces"),
+        ("    link:", "    draft: body.a = 'x'\n    link:", "equal is written `==`"),
+        ("    link:", "    draft: body.a and body.b\n    link:", "`and` is written `&&`"),
+        ("    link:", "    draft: body.a or body.b\n    link:", "`or` is written `||`"),
+        ("    link:", "    draft: not body.a\n    link:", "`not` is written `!(…)`"),
+        ("    link:", "    draft: body.a > 3\n    link:", "numbers stand in backticks"),
+        ("    link:", "    draft: body.my-name\n    link:", 'stands in double quotes: `body."my-name"`'),
+        ("    link:", "    draft: $.body.a\n    link:", "begins with `body`, and there is no `$`"),
+        ("    link:", "    draft: \"body.a ? 'x' : 'y'\"\n    link:", "is written `a && b || c`"),
+        ("    link:", "    draft: body.a + body.b\n    link:", "there is no arithmetic"),
+        ("    link:", "    issues: {texts: body.a}\n    link:", "issues.texts: expected a list, as `[…]`"),
+        ("    link:", "    states: [a]\n    link:", "states: expected keys with values, as `{name: …}`"),
+        ("    link:", "    match: x\n    link:", "match: expected keys with values, as `{type: …}`"),
+        ("    link:", "    action: create\n    link:", "action: expected `set` or `upsert`"),
+        ("    link:", "    states: {a: {title: x, resolved: no way}}\n    link:", "expected true or false"),
+        ("    link:", "    states: {a: {title: x, rank: high}}\n    link:", "expected a whole number"),
+        ("    link:", "    states: {a: {title: x, rank: 300}}\n    link:", "expected a value less than or"),
+        ("  pull_request:\n    link", "  Pull-Request:\n    link", "expected small letters and digits"),
+        ("type: pull_request\n", "type: 5\n", "tests.0.type: expected a text; a number or true"),
+    ],
+)
+def test_what_cannot_be_read_is_told_in_words_of_the_format(old: str, new: str, told: str) -> None:
+    """Neither PyYAML's words nor pydantic's, and what was probably meant."""
+    assert old in OWN
+    found = "\n".join(map(str, lint_own(OWN.replace(old, new, 1), "own.yaml", SOURCES)))
+    assert told in found
+    assert "Input should" not in found
+
+
+def test_a_faulty_test_is_told_alone() -> None:
+    """Not that there are no tests, as the faulty one does not count."""
+    found = lint_own(OWN.replace("    changes:", "    change:"), "own.yaml", SOURCES)
+    assert [each.text for each in found] == ["tests.0.change: is not known; did you mean `changes`?"]
+
+
+def test_a_file_that_cannot_be_read_is_not_a_configuration(own: Path, tmp_path: Path) -> None:
+    """The advice names the command that tells more of it; a payload that is no event is an exit code."""
+    payload = tmp_path / "body.json"
+    payload.write_text("[1,")
+    failed = run("mapping", "try", str(own), str(payload), "--event", "push")
+    assert (failed.returncode, "The payload is no event" in failed.stdout) == (1, True)
+    own.write_text(OWN.replace("rules:", "rule:"))
+    wrong = run("mapping", "test", str(own))
+    assert wrong.returncode == 2
+    assert "jira-bridge mapping lint FILE" in wrong.stderr
+
+
+def test_an_endpoints_options_are_heeded(tmp_path: Path) -> None:
+    """What the type of an event is may be said by the endpoint: in the configuration, or by a flag."""
+    payload, config = tmp_path / "body.json", tmp_path / "bridge.yaml"
+    payload.write_text('{"kind": "deploy.done"}')
+    config.write_text(
+        "kafka: {bootstrap_servers: 'localhost:9092'}\n"
+        "ingress: {endpoints: {own: {source: token, open: true, options: {type: kind}}}}\n"
+    )
+    by_file = ("--endpoint", "own", "--config", str(config))
+    for options in (by_file, ("--option", "type=kind")):
+        done = run("map", str(payload), "--source", "token", "--json", *options)
+        assert json.loads(done.stdout)["event"] == "deploy.done", done.stderr
 
 
 def test_lint_tells_all_and_fails(own: Path) -> None:
