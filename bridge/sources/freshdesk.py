@@ -32,7 +32,8 @@
 
    The last but one is a custom field of yours; leave the line out where you have none. *Content* simple
    sends the same names: tick ticket id, subject, status, tags, URL and the triggered event. A body that
-   has the fields without `freshdesk_webhook` around them, or within `ticket`, is read as well.
+   has the fields without `freshdesk_webhook` around them, or within `ticket`, is read as well; without
+   the ticket's address, that of its page in the portal will do (`portal_url`).
 
 ## Events
 
@@ -66,8 +67,8 @@ digest of its body does.
 - https://support.freshdesk.com/support/solutions/articles/225431-how-to-handle-and-prevent-webhook-drops-
 - https://github.com/zulip/zulip/tree/main/zerver/webhooks/freshdesk: bodies, and a template
 
-How `triggered_event` names a deletion follows the form of the others (`{ticket_action:created}`) and
-could not be confirmed.
+How `triggered_event` names a deletion could not be confirmed: receivers know `{ticket_action:delete}`, and
+the form of the others (`{ticket_action:created}`) would make it `deleted`. Both are read.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ from bridge.sources.base import JsonSource, first, parse_object, site, snake
 from bridge.sources.signing import Token
 
 _AROUND = "freshdesk_webhook"
+_ADDRESSES = ("ticket_url", "url", "ticket_portal_url", "portal_url")
 
 
 class Freshdesk(JsonSource):
@@ -93,9 +95,11 @@ class Freshdesk(JsonSource):
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:  # noqa: ARG002 - as the base
         """The fields as `freshdesk_webhook`, whatever is around them, and the tags apart. Raises BadBody."""
-        data = parse_object(body)
-        around = (name for name in (_AROUND, "ticket") if isinstance(data.get(name), dict))
-        fields = snake(data.get(next(around, ""), data))
+        fields = parse_object(body)
+        for name in (_AROUND, "data", "ticket"):
+            inner = fields.get(name)
+            fields = inner if isinstance(inner, dict) else fields
+        fields = {name: _stripped(each) for name, each in snake(fields).items()}
         told = {name: each.split(",") for name, each in fields.items() if _is_tags(name, each)}
         return {_AROUND: {**fields, **told}}
 
@@ -109,7 +113,12 @@ class Freshdesk(JsonSource):
 
     def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:  # noqa: ARG002 - no header tells it
         """The address of the account, as the ticket's tells it."""
-        return site(first(data[_AROUND], ("ticket_url", "url"))) or self.home
+        return site(first(data[_AROUND], _ADDRESSES)) or self.home
+
+
+def _stripped(value: object) -> object:
+    """A text without the spaces that a template has around it: `" {{ticket.id}} "`."""
+    return value.strip() if isinstance(value, str) else value
 
 
 def _is_tags(name: str, value: object) -> bool:

@@ -38,6 +38,22 @@ def test_what_stands_around_the_fields_does_not_matter(around: str | None) -> No
     assert found["changes"] == delivery("freshdesk", "ticket.created").expected["changes"]
 
 
+@pytest.mark.parametrize("around", [("data", "ticket"), ("freshdesk_webhook", "ticket")])
+def test_the_fields_may_stand_deeper(around: tuple[str, str]) -> None:
+    """As in the templates of some receivers."""
+    fields = delivery("freshdesk", "ticket.created").sample["request"]["body"]["freshdesk_webhook"]
+    found = outcome(webhook({around[0]: {around[1]: fields}}))
+    assert found["changes"] == delivery("freshdesk", "ticket.created").expected["changes"]
+
+
+@pytest.mark.parametrize("told", ["{ticket_action:deleted}", "{ticket_action:delete}"])
+def test_a_deletion_has_two_names(told: str) -> None:
+    """Both were seen; either takes the links off."""
+    fields = delivery("freshdesk", "ticket.created").sample["request"]["body"]["freshdesk_webhook"]
+    found = outcome(webhook({"freshdesk_webhook": {**fields, "triggered_event": told}}))
+    assert [each["issues"] for each in found["changes"]] == [[]]
+
+
 def test_tags_come_in_one_text() -> None:
     """Each is looked at by itself, so that `jira:` begins it."""
     event = SOURCE.event(webhook({"ticket_id": 7, "ticket_tags": "vip, jira:dock-12"}))
