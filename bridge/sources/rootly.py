@@ -23,7 +23,8 @@
 | `alert.created` and the other `alert.` events | the alert |
 
 Skipped with a reason: a `test_incident` (Rootly's kinds test and example); an `action` of an edge
-connector, which tells an id alone; an alert without a URL is an `alert_without_address`. All other
+connector, which tells an id alone; an alert without a URL and a short id is an
+`alert_without_address`. All other
 events (timeline, retrospectives, workflows, pulses, status pages) are not of interest.
 
 ## Links
@@ -35,8 +36,8 @@ title takes the link off the issue, and so does a deletion. A private incident h
 issue has more readers; to link it all the same, write a mapping with `extends: rootly` and a
 `delete_when` of your own in its rule `incident`.
 
-An alert's link leads to where the alert came from, on all issues of its summary and labels; it is
-struck through when it has ended.
+An alert's link leads to where the alert came from, or to its page at Rootly, on all issues of its summary
+and labels; it is struck through when it has ended.
 
 ## Signature
 
@@ -48,6 +49,7 @@ names the delivery.
 
 - https://docs.rootly.com/configuration/webhooks
 - https://docs.rootly.com/configuration/event-payloads
+- https://github.com/rootlyhq/rootly-mcp-server, for an alert's address by its short id
 - That Rootly gives no window for the timestamp, what it sends of a private incident, and which of its
   `alert.` events beside `alert.created` webhooks can have could not be confirmed.
 """
