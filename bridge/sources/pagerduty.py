@@ -25,7 +25,7 @@ a password in its URL, and put `user:password` or the token among the secrets.
 | --- | --- |
 | `incident.triggered`, `.acknowledged`, `.resolved`, … | the incident, on all issues of its title |
 | `incident.custom_field_values.updated` | its fields, on all issues that one names |
-| `incident.annotated`, `incident.status_update_published` | its notes, on the issues that one names |
+| `incident.annotated` (`annotate`), `.status_update_published` | its notes, on all issues that one names |
 | `incident.trigger`, `acknowledge`, `resolve` and the others of V2 and V1 | the incident, as above |
 
 The first row is all events that carry the incident: also `unacknowledged`, `reassigned`, `delegated`,

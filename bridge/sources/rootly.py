@@ -23,9 +23,8 @@
 | `alert.created` and the other `alert.` events | the alert |
 
 Skipped with a reason: a `test_incident` (Rootly's kinds test and example); an `action` of an edge
-connector, which tells an id alone; an alert without a URL and a short id is an
-`alert_without_address`. All other
-events (timeline, retrospectives, workflows, pulses, status pages) are not of interest.
+connector, which tells an id alone; an alert without a URL and a short id is an `alert_without_address`.
+All other events (timeline, retrospectives, workflows, pulses, status pages) are not of interest.
 
 ## Links
 
