@@ -121,7 +121,7 @@ class JsonSource:
 
     def _told_id(self, headers: Mapping[str, str], body: bytes) -> str:
         try:
-            return first(self.parse(headers, body), self.id_paths) if self.id_paths else ""
+            return short(first(self.parse(headers, body), self.id_paths)) if self.id_paths else ""
         except BadBody:
             return ""
 
@@ -131,7 +131,7 @@ class JsonSource:
             data = self.parse(headers, body)
         except BadBody:
             return f"{self.kind}/"
-        return f"{self.kind}/{self.subject_of(self.type_of(headers, data), data)}"
+        return f"{self.kind}/{short(self.subject_of(self.type_of(headers, data), data))}"
 
     def event(self, webhook: Webhook) -> Event:
         """Parse the delivery. Raises BadBody."""
@@ -142,12 +142,12 @@ class JsonSource:
         times = map(parse_time, self.times_of(type_, data))
         return Event(
             id=webhook.delivery_id,
-            source=self.origin_of(webhook, data),
-            type=type_,
+            source=short(self.origin_of(webhook, data)),
+            type=short(type_),
             time=max((time for time in times if time is not None), default=self.default_time(webhook)),
             data=data,
             kind=self.kind,
-            subject=self.subject_of(type_, data),
+            subject=short(self.subject_of(type_, data)),
             endpoint=webhook.endpoint,
         )
 
@@ -234,7 +234,6 @@ class AnyJson(JsonSource):
     type_paths = ("type",)
     objects = ("data.id", "id")
     times = ("time", "timestamp", "data.time", "data.timestamp")
-    kept = (TYPE, OBJECT, TIME)
 
     def __init__(self) -> None:
         self._chosen: dict[str, tuple[str, Paths]] = {}
@@ -259,7 +258,10 @@ class AnyJson(JsonSource):
         }
 
     def keep(self, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-        """What the class keeps, and the type, object and time where the options have them."""
+        """What the class keeps, and the type, object and time where the options have them.
+
+        Headers of those names that were sent are not kept: nobody has signed them.
+        """
         kept, delivery = super().keep(headers, body), self.header("delivery")
         found = {name: self._found(option, headers, body) for name, option in _TOLD.items()}
         found |= {delivery: headers.get(delivery, "")}
@@ -285,7 +287,7 @@ class AnyJson(JsonSource):
         if header:
             return headers.get(header, "")
         try:
-            return first(self.parse(headers, body), paths) if paths else ""
+            return short(first(self.parse(headers, body), paths)) if paths else ""
         except BadBody:
             return ""
 
@@ -389,6 +391,19 @@ def text(value: object) -> str:
 def first(data: object, paths: Iterable[str]) -> str:
     """The first text or number that is found at one of the paths, else an empty text."""
     return next((found for found in (text(at(data, path)) for path in paths) if found), "")
+
+
+_MAX_NAME = 500
+
+
+def short(name: str) -> str:
+    """A text that names something: of one that is too long to be a name the beginning, and a digest.
+
+    It becomes a record's key and header and a part of the ledger's ids, which have bounds or are kept.
+    """
+    if len(name) <= _MAX_NAME:
+        return name
+    return f"{name[:_MAX_NAME]}~{_digest(name.encode('utf-8', 'surrogatepass'))}"
 
 
 _SITE = re.compile(
