@@ -101,6 +101,8 @@ def _called(name: str, given: list[Any]) -> Any:  # noqa: ANN401 - JSON
     except JMESPathTypeError as error:
         # The library's own text holds the value.
         raise _mistaken(name, error.expected_types, error.actual_type) from None
+    except TypeError:
+        raise BadBody(f"{name}() takes values that are all numbers or all texts, not both") from None
 
 
 def _mistaken(name: str, expected: Sequence[str], was: str) -> BadBody:

@@ -201,6 +201,7 @@ def _sketch(seen: _Seen, path: tuple[str, ...], leaf: object) -> object:
 
 _Paths = frozenset[tuple[str, ...]]
 _NOWHERE: _Paths = frozenset()
+_MAX_PATHS = 200
 _KEEPING = frozenset({"reverse", "sort", "to_array", "max", "min", "values", "sort_by", "max_by", "min_by"})
 
 
@@ -219,8 +220,12 @@ def fields(node: Node) -> _Paths:
 
 
 def _reach(node: Node, here: _Paths, seen: _Seen) -> _Paths:
-    """Which paths the node's value may be at; those whose values are looked at are `seen`."""
-    return _REACHING.get(node["type"], _reach_parts)(node, here, seen)
+    """Which paths the node's value may be at; those whose values are looked at are `seen`.
+
+    Each step of `(a || b) | (a || b) | …` doubles them: of very many it is said that none can be told.
+    """
+    found = _REACHING.get(node["type"], _reach_parts)(node, here, seen)
+    return found if len(found) <= _MAX_PATHS else _NOWHERE
 
 
 def _reach_parts(node: Node, here: _Paths, seen: _Seen) -> _Paths:

@@ -194,6 +194,31 @@ def test_work_is_bounded(text: str, document: Any) -> None:
     assert perf_counter() - start < 1.5
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "|".join(["(a || b)"] * 40),
+        "|".join(["(a || b)"] * 40) + "|[*].x[]",
+        "|".join(["not_null(a, b)"] * 25) + "|[*]|reverse(@)",
+        "|".join(["[a, b]", "(a || b || c)[]"] * 20),
+    ],
+)
+def test_an_expression_is_read_in_time(text: str) -> None:
+    """Where it looks doubles with each step."""
+    start = perf_counter()
+    expression = Expression(text)
+    assert list(expression.contradictions()) == []
+    assert all(expression.fields)
+    assert perf_counter() - start < 2
+
+
+def test_a_function_that_cannot_compare_says_so() -> None:
+    """Numbers and texts are in no order: the event is rejected, and the bridge has not failed."""
+    for name in ("max_by", "min_by"):
+        with pytest.raises(BadBody, match="all numbers or all texts"):
+            Expression(f"{name}(@, &a)").value([{"a": 1}, {"a": "x"}])
+
+
 def test_a_time_is_read_in_time() -> None:
     """A text of many spaces is no time, and is not searched for a zone again and again."""
     start = perf_counter()
