@@ -1,13 +1,14 @@
 """A mapping file as YAML: its data, and the line and column of everything in it.
 
-Of YAML 1.1 only `true` and `false` are booleans and no text is a date: a payload is JSON. A key
-that is given twice is an error, and so are aliases that grow beyond all bounds.
+A payload is JSON, so of YAML 1.1 only `true` and `false` are booleans, numbers are decimal (`12:30` is a
+text, and so is `010`), and no text is a date. A key that is given twice is an error, and so are aliases
+that grow beyond all bounds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -25,8 +26,13 @@ class _Loader(yaml.SafeLoader):
     """YAML as JSON has it."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML takes it for an instance's
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":bool"))]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.endswith((":null", ":merge"))]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    yaml_constructors = {  # noqa: RUF012 - as above
+        tag: constructor
+        for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.endswith((":null", ":str", ":seq", ":map"))
     }
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401 - untyped in PyYAML
@@ -42,7 +48,18 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("true|false"), list("tf"))
+def _add(name: str, pattern: str, first: str, read: Callable[[str], object]) -> None:
+    def construct(loader: _Loader, node: yaml.Node) -> object:
+        return read(loader.construct_scalar(node))
+
+    tag = f"tag:yaml.org,2002:{name}"
+    _Loader.add_implicit_resolver(tag, re.compile(f"(?:{pattern})$", re.ASCII), list(first))
+    _Loader.add_constructor(tag, construct)
+
+
+_add("bool", "true|false", "tf", lambda text: bool(("false", "true").index(text)))
+_add("int", "-?(?:0|[1-9][0-9]*)", "-0123456789", int)
+_add("float", r"-?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+]?[0-9]+)?", "-0123456789", float)
 
 
 class Document:

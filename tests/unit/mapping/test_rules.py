@@ -319,6 +319,21 @@ def test_texts_of_json_stay_texts() -> None:
     """A payload is JSON: a date and `on` are texts in it."""
     document = Document("a: 2026-03-02T09:00:00Z\nb: on\nc: no\nd: true\ne: 1", "x")
     assert document.data == {"a": "2026-03-02T09:00:00Z", "b": "on", "c": "no", "d": True, "e": 1}
+    texts = ["12:30", "010", "0x1F", "1_000", "12e45", "1e5", ".5", "+1", "tru", ".inf", "1:1" * 300_000]
+    numbers = [0, -1, 12, 1.5, -0.25, 1.5e-7, None, True, False]
+    written = ["0", "-1", "12", "1.5", "-0.25", "1.5e-7", "null", "true", "false"]
+    items = "".join(f"\n- {each}" for each in (*texts, *written))
+    assert Document(f"a:{items}", "x").data == {"a": [*texts, *numbers]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["!!bool 'abc'", "!!int ''", "!!int '1:30'", "!!timestamp 'abc'", "!!binary 'YQ=='", "!!set {x, y}"],
+)
+def test_other_tags_of_yaml_are_refused(value: str) -> None:
+    """JSON has no other types, and none has a wrong value."""
+    with pytest.raises(ConfigError, match="not YAML"):
+        Document(f"a: {value}", "x")
 
 
 def test_all_mistakes_are_told_at_once() -> None:
