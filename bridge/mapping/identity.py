@@ -196,8 +196,9 @@ def _cut(text: str, units: int) -> str:
 
 # The scheme, both slashes and a host: browsers read `https:x` and `https:///x` as https://x.
 _WEB = re.compile(r"\s*https?://[^/\\]", re.IGNORECASE)
+_MAX_URL = 2083
 _URL = SchemaValidator(
-    core_schema.url_schema(max_length=2083, allowed_schemes=["http", "https"], host_required=True)
+    core_schema.url_schema(max_length=_MAX_URL, allowed_schemes=["http", "https"], host_required=True)
 )
 
 
@@ -212,7 +213,11 @@ def web_url(text: object, field: str) -> str:
     Raises BadLink, which names `field`, unless it is http or https, with a host and without a
     user or password.
     """
-    found = _parse_url(text) if isinstance(text, str) else _Fault("is not a text")
+    if not isinstance(text, str):
+        raise BadLink(f"{field}: is not a text")
+    if len(text) > _MAX_URL:  # what is parsed is remembered
+        raise BadLink(f"{field}: is longer than {_MAX_URL} characters")
+    found = _parse_url(text)
     if isinstance(found, _Fault):
         raise BadLink(f"{field}: {found.message}")
     return found

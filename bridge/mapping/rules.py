@@ -19,7 +19,7 @@ from bridge.errors import BadBody, BadLink, ConfigError, Unmappable
 from bridge.mapping.bounds import Scope, TooMuch
 from bridge.mapping.document import Document, merge_patch
 from bridge.mapping.expressions import Expression, Template
-from bridge.mapping.identity import clip, global_id, web_url
+from bridge.mapping.identity import MAX_UNITS, clip, global_id, web_url
 from bridge.mapping.mapper import NO_ISSUE_KEY, NOT_OF_INTEREST, Mapped, Mentions, Sites, Wish
 from bridge.mapping.schema import Issues, LinkTexts, MappingFile, Match, Rule, State, keys_at
 from bridge.model import Action, Event, Link, RemoteObject, Status
@@ -160,7 +160,7 @@ class RuleMapping:
         if known is None:
             skips = tuple(pair for pair in self.file.skip_when.items() if is_of(type_, pair[1].type))
             known = skips, tuple(rule for rule in self.file.rules.values() if is_of(type_, rule.match.type))
-            if len(self._known) < _MAX_TYPES:
+            if len(self._known) < _MAX_TYPES and len(type_) <= MAX_UNITS:
                 self._known[type_] = known
         return known
 

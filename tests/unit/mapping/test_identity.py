@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -305,3 +306,14 @@ def test_bad_urls_are_named(text: object) -> None:
     """What is no plain web address is refused, by its field's name."""
     with pytest.raises(BadLink, match=r"^object\.url: "):
         web_url(text, "object.url")
+
+
+def test_long_addresses_are_not_remembered() -> None:
+    """What is parsed is kept for the next time, and a body's texts may be long."""
+    tracemalloc.start()
+    for number in range(100):
+        with pytest.raises(BadLink, match="longer than 2083 characters"):
+            web_url(f"https://x.com/{number}" + "a" * 100_000, "object.url")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1_000_000

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import UTC, datetime
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -313,6 +315,28 @@ def test_an_event_cannot_keep_the_worker_busy() -> None:
     crates = [{"n": n, "note": f"ABC-{n}", "lane": "x", "state": "sealed"} for n in range(2000)]
     with pytest.raises(BadBody, match="does more work than is allowed"):
         mapped({**SHIP, "crates": crates}, text=text)
+
+
+def test_one_text_is_not_searched_for_each_item_for_ever() -> None:
+    """To find keys in a text takes longest where they stand close together, and each item may look there."""
+    text = FILE.replace("texts: [item.note]", "texts: [body.note]")
+    crates = [{"n": n, "lane": "x", "state": "sealed"} for n in range(2000)]
+    began = perf_counter()
+    with pytest.raises(BadBody, match="does more work than is allowed"):
+        mapped({**SHIP, "crates": crates, "note": "AB-1 " * 80_000}, text=text)
+    assert perf_counter() - began < 4
+
+
+def test_long_types_are_not_remembered() -> None:
+    """Types are the senders' to choose."""
+    mapping = parse_mapping(FILE, "harbor.yaml", BASES)
+    mapper = Mapper([mapping], [Site("main", None)])
+    tracemalloc.start()
+    for number in range(100):
+        mapper.map(Event("1", "x", f"{number}" + "x" * 100_000, EPOCH, SHIP, "harbor"))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1_000_000
 
 
 def test_texts_of_json_stay_texts() -> None:
