@@ -78,7 +78,9 @@ def endpoints(settings: Settings) -> list[Endpoint]:
             source = source_of(endpoint.source, sources).configured(endpoint.options)
         except ConfigError as error:
             raise ConfigError(f"ingress.endpoints.{name}: {error}") from None
-        secrets = tuple(secret.get_secret_value().encode() for secret in endpoint.secrets)
+        secrets = tuple(
+            secret.get_secret_value().encode("utf-8", "surrogateescape") for secret in endpoint.secrets
+        )
         found.append(Endpoint(name, source, settings.ingress.topic, secrets, endpoint.open))
     return found
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from bridge import __version__
 from bridge.errors import BridgeError, ConfigError
@@ -27,10 +28,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class _Console(Console):
+    """A console that shows the control characters in what others sent, and obeys none."""
+
+    def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - as the base's
+        """As the base, with what steers a terminal written out."""
+        return super().render_str(text.translate(_WRITTEN_OUT), **options)
+
+
+_WRITTEN_OUT = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
+}
+
 # A script that reads a table wants its lines whole.
 _WIDTH = None if sys.stdout.isatty() else 1_000
-out = Console(highlight=False, emoji=False, soft_wrap=True, width=_WIDTH)
-err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+out = _Console(highlight=False, emoji=False, soft_wrap=True, width=_WIDTH)
+err = _Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 # Each module adds its commands to `app`; the order is that of the help.
 PARTS = (

@@ -55,13 +55,16 @@ def known_source(kind: str, options: Sequence[str] = ()) -> Source:
 def revealed(secret: str) -> bytes:
     """The secret that `env:NAME`, `file:PATH` or the text itself stands for. Raises UsageError."""
     scheme, _, name = secret.partition(":")
+    found = secret.encode("utf-8", "surrogateescape")
     if scheme == "env":
         if not os.environ.get(name):
             raise UsageError(f"--secret: the variable {name} is not set")
-        return os.environ[name].encode()
+        found = os.fsencode(os.environ[name])
     if scheme == "file":
-        return read(Path(name)).removesuffix(b"\n")
-    return secret.encode()
+        found = read(Path(name)).removesuffix(b"\n")
+    if not found:
+        raise UsageError("--secret: is empty, and an empty one signs for everybody")
+    return found
 
 
 def request_in(file: Path, source: Source, event: str, headers: Sequence[str]) -> Request:
@@ -70,8 +73,13 @@ def request_in(file: Path, source: Source, event: str, headers: Sequence[str]) -
     sample = _sample(body)
     if sample is not None:
         inner = sample["request"]["body"]
-        told = {**{name.lower(): value for name, value in sample["request"]["headers"].items()}, **told}
-        body = inner.encode() if isinstance(inner, str) else orjson.dumps(inner)
+        told = {**{name.lower(): str(value) for name, value in sample["request"]["headers"].items()}, **told}
+        try:
+            body = inner.encode() if isinstance(inner, str) else orjson.dumps(inner)
+        except orjson.JSONEncodeError:  # it reads deeper than it writes
+            raise UsageError(
+                f"{file}: the sample's body is nested too deeply; expected it as a text"
+            ) from None
     usual = {"content-type": "application/json", **source.headers(event, file.stem)}
     sent = {name: value for name, value in {**usual, **told}.items() if value}
     return Request("POST", f"https://localhost/webhooks/{ENDPOINT}", sent, body)
@@ -102,8 +110,8 @@ def headers_of(given: Sequence[str]) -> dict[str, str]:
 
 def issues_of(file: Path) -> tuple[str, ...]:
     """The issues whose links a sample says that it changes; none of a file that is no sample."""
-    changes = (_sample(read(file)) or {}).get("changes", [])
-    return tuple(dict.fromkeys(issue for change in changes for issue in change["issues"]))
+    changes = (_sample(read(file)) or {}).get("changes") or []
+    return tuple(dict.fromkeys(issue for change in changes for issue in change.get("issues") or ()))
 
 
 def _sample(body: bytes) -> dict[str, Any] | None:
@@ -111,7 +119,9 @@ def _sample(body: bytes) -> dict[str, Any] | None:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) and {"from", "request"} <= found.keys() else None
+    request = found.get("request") if isinstance(found, dict) and "from" in found else None
+    is_sample = isinstance(request, dict) and "body" in request and isinstance(request.get("headers"), dict)
+    return found if is_sample else None
 
 
 def read(file: Path) -> bytes:

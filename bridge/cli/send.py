@@ -87,8 +87,7 @@ def _file(kind: str, sample: str) -> Path:
 
 def _naming(request: Request, issue: str, former: Iterable[str]) -> Request:
     """The request with the issue in place of the former ones, or else of the first that its body names."""
-    (wanted,) = issue_keys([issue]) or ("",)
-    if wanted != issue:
+    if issue_keys([issue]) != (issue,):
         raise UsageError("--issue: expected one key, as PROJ-1")
     text = request.body.decode("utf-8", "replace")
     named = text
@@ -121,7 +120,8 @@ async def _post(request: Request) -> tuple[int, dict[str, object]]:
         ):
             raw = await response.read()
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise EndpointUnreachable(f"{request.url} does not answer: {type(error).__name__}") from None
+        place = re.sub("//[^/]*@", "//", request.url.partition("?")[0])  # a token may stand in both
+        raise EndpointUnreachable(f"{place} does not answer: {type(error).__name__}") from None
     try:
         answer = orjson.loads(raw)
     except orjson.JSONDecodeError:

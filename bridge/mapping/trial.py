@@ -170,5 +170,8 @@ def _failure(error: Unmappable) -> str:
 
 
 def _shown(value: object) -> str:
-    text = orjson.dumps(value, default=str).decode()
+    try:
+        text = orjson.dumps(value, default=str).decode()
+    except orjson.JSONEncodeError:  # it reads deeper than it writes
+        return "nested too deeply to be shown"
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

@@ -216,7 +216,7 @@ class Token(_Signature):
 
     def sign(self, request: Request, secret: bytes, now: datetime) -> dict[str, str]:  # noqa: ARG002
         """The header."""
-        text = secret.decode()
+        text = secret.decode("utf-8", "replace")
         return {self.header: text} if self.header else {"authorization": f"Bearer {text}"}
 
 

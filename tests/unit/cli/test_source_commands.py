@@ -202,3 +202,61 @@ def test_map_reads_a_sample_with_its_headers() -> None:
     assert told["event"] == "pull_request"
     expected = delivery("github", "pull_request.merged").expected["changes"][0]
     assert [change["issue"] for change in told["changes"]] == expected["issues"]
+
+
+DEEP = "[" * 500 + "]" * 500
+MAPPING = """
+source: token
+application: {type: example.crane, name: Crane}
+rules:
+  lift:
+    match: {type: "*", when: body.id}
+    action: set
+    subject: {type: lift, id: "{body.id}"}
+    issues: {texts: [body.issue]}
+    link: {url: "https://crane.example/", title: Lift}
+tests: [{name: nothing, type: x, payload: {}, skipped: not_of_interest}]
+"""
+AWAY = "https://wren:s3cret@127.0.0.1:1/webhooks/x?token=s3cret"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "body", "code", "told"),
+    [
+        (
+            ["map", "{body}", "--source", "opsgenie"],
+            '{"from": "a@b", "request": "x", "action": "Ack"}',
+            0,
+            "Ack",
+        ),
+        (["map", "{body}", "--source", "token"], '{"type": "\\u001b[2Jx"}', 0, "\\x1b[2Jx"),
+        (
+            ["map", "{body}", "--source", "token"],
+            f'{{"from": "x", "request": {{"headers": {{}}, "body": {DEEP}}}}}',
+            2,
+            "nested too deeply",
+        ),
+        (["mapping", "try", "{own}", "{body}"], f'{{"id": {DEEP}}}', 0, "`body.id` is nested too deeply"),
+        (
+            ["send", "github", "ping.repository", "--to", AWAY],
+            "",
+            3,
+            "https://127.0.0.1:1/webhooks/x does not",
+        ),
+        (["send", "github", "{body}", "--to", AWAY, "--issue", "A-1 B-2"], "{}", 2, "expected one key"),
+        (["sources", "verify", "github", "{body}", "--secret", "file:/dev/null"], "{}", 2, "is empty"),
+    ],
+)
+def test_odd_files_and_arguments_are_answered(
+    tmp_path: Path, arguments: list[str], body: str, code: int, told: str
+) -> None:
+    """No body and no argument ends in a traceback, steers the terminal or shows a secret."""
+    places = {"body": tmp_path / "body.json", "own": tmp_path / "own.yaml"}
+    places["body"].write_text(body)
+    places["own"].write_text(MAPPING)
+    named = [each.format(**places) if each in {"{body}", "{own}"} else each for each in arguments]
+    done = run(*named)
+    assert done.returncode == code, done.stderr
+    assert told in done.stdout + done.stderr
+    for never in ("Traceback", "s3cret", "\x1b"):
+        assert never not in done.stdout + done.stderr
