@@ -205,10 +205,13 @@ def _names(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _states(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for word in (first(data, (place,)).lower() for place in _TOLD):
+    for place in _TOLD:
+        word = first(data, (place,)).lower()
         found = _WORDS.get(_ALIKE.get(word, word))
         if found:
             yield found
+        elif word == "unknown" and ("sync" in place or "health" in place):
+            yield f"status.{'sync' if 'sync' in place else 'health'}.status", "Unknown"
 
 
 SOURCE = ArgoCD()

@@ -53,6 +53,8 @@ def test_the_name_stands_where_templates_put_it(body: dict[str, Any]) -> None:
         ({"status": {"health": {"status": "Degraded"}}}, "status.health.status", "Degraded"),
         ({"health": "Progressing"}, "status.health.status", "Progressing"),
         ({"healthStatus": "Healthy"}, "status.health.status", "Healthy"),
+        ({"healthStatus": "Unknown"}, "status.health.status", "Unknown"),
+        ({"syncStatus": "Unknown"}, "status.sync.status", "Unknown"),
     ],
 )
 def test_a_state_is_known_by_its_word(told: dict[str, Any], path: str, state: str) -> None:
