@@ -75,13 +75,17 @@ class Jenkins(JsonSource):
     signature = Token()
     type_paths = ("build.phase",)
     home = "https://www.jenkins.io"
-    objects = ("url",)
     # Queued in no queue: the plugin writes 0, which keeps it older than what follows.
     times = ("build.timestamp",)
 
     def type_of(self, headers: Mapping[str, str], data: dict[str, Any]) -> str:
         """The phase, in capitals as the plugin writes it."""
         return super().type_of(headers, data).upper()
+
+    def subject_of(self, type_: str, data: dict[str, Any]) -> str:  # noqa: ARG002 - the base's
+        """The job's path; the oldest plugin tells the build's there."""
+        job = text(at(data, "url"))
+        return job.rstrip("/").rstrip("0123456789") if job == text(at(data, "build.url")) else job
 
     def origin_of(self, webhook: Webhook, data: dict[str, Any]) -> str:  # noqa: ARG002 - the base's
         """Jenkins' own address: the build's, without its path within Jenkins."""

@@ -59,6 +59,13 @@ def test_the_source_is_jenkins_own_address(address: str | None, path: str | None
     assert SOURCE.event(webhook(body)).source == source
 
 
+@pytest.mark.parametrize("path", ["job/a_1/", "job/a_1/844/"])
+def test_the_builds_of_a_job_share_a_record_key(path: str) -> None:
+    """The oldest plugin tells the build's path also where the job's should be."""
+    body = orjson.dumps({"url": path, "build": {"phase": "FINISHED", "url": "job/a_1/844/"}})
+    assert SOURCE.record_key({}, body) == "jenkins/job/a_1/"
+
+
 def test_without_a_phase_it_is_no_event() -> None:
     """Other plugins send other bodies."""
     with pytest.raises(BadBody, match=r"build\.phase"):
