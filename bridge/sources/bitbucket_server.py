@@ -54,6 +54,8 @@ delivery. There is no timestamp, and what failed is not sent again.
 - https://github.com/go-playground/webhooks/tree/master/testdata/bitbucket-server
 - https://github.com/jenkins-x/go-scm/tree/main/scm/driver/stash/testdata/webhooks (versions without links)
 - https://github.com/zulip/zulip/tree/main/zerver/webhooks/bitbucket3/fixtures
+- https://github.com/jenkinsci/atlassian-bitbucket-server-integration-plugin/pull/88 (repositories have had
+  addresses since 5.14)
 - https://github.com/runatlantis/atlantis/issues/474 (a test of a connection without a signature)
 
 From which version on the test of a connection is signed could not be confirmed.

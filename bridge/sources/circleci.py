@@ -44,6 +44,7 @@ answer of 2xx comes within 10 s.
 
 - https://circleci.com/docs/guides/integration/outbound-webhooks/, with known answers
 - https://circleci.com/docs/reference/outbound-webhooks-reference/
+- https://github.com/zulip/zulip/tree/main/zerver/webhooks/circleci/fixtures
 - Bodies of projects of GitHub OAuth and Bitbucket tell of the commit in `vcs`, others (the GitHub App,
   GitLab, Bitbucket Data Center) in `trigger_parameters`. What a test ping holds is documented as
   "abbreviated" only: whatever has no workflow is taken for one. Where a workflow has no `url`, the link
