@@ -93,6 +93,7 @@ class Gitea(JsonSource):
         "workflow_run.started_at",
         "workflow_run.completed_at",
         "run.updated",
+        "run.updated_at",
         "run.stopped",
         "created_at",
         "updated_at",
