@@ -32,6 +32,9 @@ from bridge.sources.base import load_sources
 from bridge.state.pace import Allowance, Window, per_second
 from bridge.state.reconcile import Orphaned, Policy, Removed
 
+_ROOTS = frozenset({"body", "event", "item"})
+"""What an expression under `routing` is of."""
+
 _BEGAN = time.time() - time.monotonic()
 
 
@@ -111,27 +114,42 @@ def mapper_of(
 ) -> mapped.Mapper:
     """The mapper that asks these mappings, with the configuration's routing. Raises ConfigError."""
     routing = settings.routing
-    routes = {name: _route(name, route) for name, route in routing.endpoints.items()}
+    routes = {name: _route(name, route, settings.sites) for name, route in routing.endpoints.items()}
     return mapped.Mapper(mappings, sites, routing.aliases, routes)
 
 
-def _route(name: str, route: Route) -> mapped.Route:
+def _route(name: str, route: Route, sites: Mapping[str, Site]) -> mapped.Route:
     place = f"routing.endpoints.{name}"
     try:
         issues = Issues.model_validate(route.issues.model_dump())
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
-        raise ConfigError(f"{place}.issues.{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
+        told = fault["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{place}.issues.{'.'.join(map(str, fault['loc']))}: {told}") from None
+    for kind in ("texts", "branches", "tags"):
+        for number, expression in enumerate(getattr(issues, kind)):
+            _check_roots(f"{place}.issues.{kind}.{number}", expression)
     try:
-        site = Expression(route.site).value if route.site else None
+        site = Expression(route.site) if route.site else None
     except ValueError as error:
         raise ConfigError(f"{place}.site: {error}") from None
+    if site:
+        _check_roots(f"{place}.site", site)
+        unknown = sorted((site.outcomes or frozenset()) - sites.keys())
+        if unknown and sites:
+            raise ConfigError(f"{place}.site: no site is called {unknown[0]}; there are {', '.join(sites)}")
     return mapped.Route(
         mentions=partial(mentions, issues) if any(route.issues.model_dump().values()) else None,
-        site=site,
+        site=site.value if site else None,
         ignored=frozenset(name for name in ("draft", "bot") if getattr(route.ignore, f"{name}s")),
         branches=tuple(route.ignore.branches),
     )
+
+
+def _check_roots(place: str, expression: Expression) -> None:
+    """Refuse what is null of each document. Raises ConfigError."""
+    for root in sorted({field[0] for field in expression.fields} - _ROOTS):
+        raise ConfigError(f"{place}: `{root}` is not known here: there are body, event, item")
 
 
 def own_mappings(settings: Settings) -> list[RuleMapping]:

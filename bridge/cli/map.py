@@ -131,7 +131,7 @@ def _tell(result: dict[str, Any]) -> None:
     if result["skipped"]:
         out.print(f"  skipped: {result['skipped']} {result.get('error', '')}".rstrip(), markup=False)
     for one in result["changes"]:
-        title = one["link"]["object"]["title"] if one["link"] else "no link"
+        title = one["link"]["object"]["title"] if one["link"] else "its links, if it has any, are taken off"
         out.print(
             f"  {one['action']} {one['issue'] or 'no issue'}: {title}  [{one['globalId']}]", markup=False
         )

@@ -146,6 +146,10 @@ def _explained(key: Key, kind: str, message: str) -> str:
             return f"is missing; expected {_meaning(key)}"
         case "string_pattern_mismatch":
             return f"is not of the right form; expected {_meaning(key)}"
+        case "path_not_file":
+            return "names no file that is there; a relative path is taken from the working directory"
+        case "list_type":
+            return f"is no list, as `[…]` ({_meaning(key)})"
         case _:
             return f"{message.replace('Input should', 'should')} ({_meaning(key)})"
 

@@ -231,7 +231,10 @@ class Kafka(Section):
 class Endpoint(Section):
     """One address that webhooks are sent to: `/webhooks/NAME`."""
 
-    source: str = Field(min_length=1, description="kind of the sender (github, gitlab, cloudevents…)")
+    source: str = Field(
+        min_length=1,
+        description="kind of the sender (github, zendesk, hmac…), as `jira-bridge sources` lists it",
+    )
     secrets: list[Secret] = Field([], description="signing secrets; any of them is accepted, for rotations")
     open: bool = Field(False, description="take deliveries without a signature, from anyone")
     options: dict[str, str] = Field(

@@ -86,8 +86,20 @@ def test_an_endpoint_has_its_route(folder: Path, route: str, sample: str, issues
             "routing.endpoints.main.site: not a JMESPath",
         ),
         (
-            SITE.replace("site: body", "issues: {tags: [x, 'y(']}, site: body"),
+            SITE.replace("site: body", "issues: {tags: [body.x, 'y(']}, site: body"),
             "routing.endpoints.main.issues.tags.1: ",
+        ),
+        (
+            SITE.replace("site: body", "issues: {texts: [repository.name]}, site: body"),
+            "routing.endpoints.main.issues.texts.0: `repository` is not known here: there are body, event",
+        ),
+        (
+            SITE.replace("body.repository", "repository"),
+            "routing.endpoints.main.site: `repository` is not known here",
+        ),
+        (
+            SITE.replace("body.repository.owner.login", "\"body.a && 'one' || 'three'\""),
+            "routing.endpoints.main.site: no site is called three; there are one, two",
         ),
     ],
 )

@@ -230,8 +230,8 @@ MISTAKES = {
         "an old event could bring a deleted link back; expected 14 or more"
     ),
     "mappings:\n  - nowhere.yaml": (
-        "bridge.yaml:2: mappings.0: Path does not point to a file "
-        "(mapping files of your own, beside the built-in ones)"
+        "bridge.yaml:2: mappings.0: names no file that is there; "
+        "a relative path is taken from the working directory"
     ),
     "log:\n  level: info\n  level: debug": "bridge.yaml:3: log.level: is given twice; expected once",
     "kafka:\n  group: *hunter2": ("bridge.yaml:2: cannot be read as YAML (begins with & or *); " + QUOTES),
