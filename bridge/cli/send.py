@@ -37,7 +37,9 @@ def send(
     ],
     sample: Annotated[
         str,
-        typer.Argument(metavar="SAMPLE", help="A sample's name, of those that come with it; or a file."),
+        typer.Argument(
+            metavar="SAMPLE", help="A sample, as `jira-bridge sources show NAME` lists them; or a file."
+        ),
     ],
     to: Annotated[str, typer.Option("--to", metavar="URL", help="The endpoint: https://HOST/webhooks/NAME.")],
     secret: Annotated[

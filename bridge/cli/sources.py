@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,15 +64,17 @@ def list_(context: typer.Context, json: options.Json = False) -> None:
 
 @sources_app.command(epilog="Example: `jira-bridge sources show zendesk`")
 def show(name: Kind, json: options.Json = False) -> None:
-    """Show a source's set-up page: what to click, which events, what the links look like."""
+    """Show a source's set-up page: what to click, which events, what the links look like; its samples."""
     source = deliveries.known_source(name)
+    samples = list(deliveries.samples(name))
+    told = f"{page(source).rstrip()}\n\n## Samples\n\nFor `jira-bridge send {name}`: {', '.join(samples)}"
     if json:
         (row,) = rows_of([source])
-        print(orjson.dumps({**row, "page": page(source)}).decode())  # noqa: T201 - for a script
+        print(orjson.dumps({**row, "page": page(source), "samples": samples}).decode())  # noqa: T201 - for a script
     elif sys.stdout.isatty():
-        out.print(Markdown(page(source)))
+        out.print(Markdown(told))
     else:
-        out.print(page(source), markup=False)
+        out.print(told, markup=False)
 
 
 @sources_app.command(
@@ -155,6 +158,9 @@ def remedies(source: Source, request: Request, key: bytes, now: datetime) -> Ite
         "with a line break at the end of the file": body + b"\n",
         "with \\n for \\r\\n": body.replace(b"\r\n", b"\n"),
         "if the JSON were written without spaces: the body was formatted after it was signed": _dumped(body),
+        "if the JSON had a space behind each comma and colon: it was formatted after it was signed": _spaced(
+            body
+        ),
     }
     keys = {
         "without the spaces or line breaks around the secret": key.strip(),
@@ -175,6 +181,14 @@ def _holds(source: Source, request: Request, key: bytes, now: datetime) -> bool:
     except (BadSignature, ConfigError):
         return False
     return True
+
+
+def _spaced(body: bytes) -> bytes:
+    """As Python's `json.dumps` writes it, which is how many receivers print a body."""
+    try:
+        return dumps(orjson.loads(body)).encode()
+    except (orjson.JSONDecodeError, ValueError, RecursionError):
+        return body
 
 
 def _dumped(body: bytes) -> bytes:

@@ -33,10 +33,14 @@ def test_all_sources_are_listed() -> None:
 
 
 def test_a_source_shows_its_page() -> None:
-    """The set-up page is the docstring of its module."""
+    """The set-up page is the docstring of its module; behind it stand the samples that `send` has."""
     done = run("sources", "show", "github")
-    assert done.stdout.strip() == page(SOURCES["github"]).strip()
-    assert json.loads(run("sources", "show", "github", "--json").stdout)["page"] == page(SOURCES["github"])
+    shown, _, samples = done.stdout.partition("\n\n## Samples\n")
+    assert shown.strip() == page(SOURCES["github"]).strip()
+    told = json.loads(run("sources", "show", "github", "--json").stdout)
+    assert told["page"] == page(SOURCES["github"])
+    assert "pull_request.opened" in told["samples"]
+    assert ", ".join(told["samples"]) in samples
     unknown = run("sources", "show", "gitbub")
     assert unknown.returncode == 2
     assert "did you mean github" in unknown.stderr
@@ -69,6 +73,14 @@ def test_a_source_shows_its_page() -> None:
             1,
             ["without the spaces or line breaks around"],
         ),
+        (
+            BODY.replace(b": ", b":"),
+            "s3cret",
+            f"X-Hub-Signature-256: {SIGNATURE}",
+            1,
+            ["a space behind each comma and colon"],
+        ),
+        (BODY, "", f"X-Hub-Signature-256: {SIGNATURE}", 2, []),
         (BODY, "env:NOT_SET", f"X-Hub-Signature-256: {SIGNATURE}", 2, []),
         (BODY, "s3cret", "nonsense", 2, []),
     ],
