@@ -7,17 +7,23 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
+import yaml
 
 from bridge.errors import BadBody, BridgeError, JiraNotFound
 from bridge.kafka.dead_letters import Fate, Place, dead_letter, marker, refused
 from bridge.kafka.survey import Status
-from bridge.mapping.builtin import builtin_files
+from bridge.mapping.builtin import builtin_files, parse_own
+from bridge.mapping.examples import failures
 from bridge.mapping.rules import RuleMapping
 from bridge.model import Call, CallKind, Known, LinkKey, Record, Version
 from bridge.observe.states import STATES
+from bridge.parts import endpoints, mapped_sites, mapper
+from bridge.settings import Settings, load
 from bridge.sources.base import load_sources, page
 from bridge.state.reconcile import Difference
 
@@ -25,6 +31,15 @@ ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
 STATE_ROWS, CODE_ROWS = OPERATIONS.split("## Codes")
 LETTERS = OPERATIONS.partition("## Dead letters")[2]
+ENDPOINTS = {"ingress": {"endpoints": {"github": {"source": "github", "open": True}}}}
+SITES = {
+    "sites": {
+        "cloud": {"url": "https://acme.atlassian.net", "auth": "anonymous", "projects": ["OPS"]},
+        "datacenter": {"url": "https://jira.example.com", "auth": "anonymous", "projects": ["OLD"]},
+    }
+}
+"""What the parts of a configuration on a page are parts of."""
+
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -72,6 +87,42 @@ def test_the_page_of_sources_is_current(tmp_path: Path) -> None:
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, ROOT / "docs/sources", copy], check=True, env=environ)
     assert copy.read_text("utf-8") == (ROOT / "docs/sources.md").read_text("utf-8")
+
+
+def blocks(path: str) -> Iterator[str]:
+    """The fenced and the indented blocks of a page that are YAML, without their indentation."""
+    text = (ROOT / path).read_text("utf-8")
+    yield from re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL).splitlines()
+    while lines:
+        line = lines.pop(0)
+        if not line.strip() and lines and re.match(r" {4,}[a-z]+:( |$)", lines[0]):
+            depth = len(lines[0]) - len(lines[0].lstrip())
+            block = list(takewhile(lambda each: not each[:depth].strip(), lines))  # noqa: B023 - used at once
+            yield dedent("\n".join(block))
+
+
+@pytest.mark.parametrize(
+    "path", ["README.md", "docs/operations.md", "docs/sources.md", "docs/mappings/README.md"]
+)
+def test_what_is_to_be_copied_is_right(path: str, tmp_path: Path) -> None:
+    """Each part of a configuration and each mapping on a page is taken as it stands; tests in it pass."""
+    found = 0
+    for block in blocks(path):
+        data = yaml.safe_load(re.sub(r"\bfile:/\S+", "env:FILE", block))
+        if "tests" in data:
+            assert list(failures(parse_own(block, path))) == []
+        elif data.keys() <= Settings.model_fields.keys():
+            file = tmp_path / "bridge.yaml"
+            file.write_text(yaml.safe_dump({**ENDPOINTS, **SITES, **data, "mappings": []}))
+            environ = dict.fromkeys(re.findall(r"env:(\w+)", file.read_text()), "whsec_c2VjcmV0c2VjcmV0")
+            settings = load(file, environ, {})
+            endpoints(settings)
+            mapper(settings, mapped_sites(settings))
+        else:
+            continue
+        found += 1
+    assert found
 
 
 def test_dead_letters_are_documented() -> None:
