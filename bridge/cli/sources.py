@@ -20,7 +20,7 @@ from bridge.cli import deliveries, options
 from bridge.cli.app import FAILED, app, out
 from bridge.errors import BadSignature, ConfigError, UsageError
 from bridge.mapping.builtin import builtin_files
-from bridge.mapping.rules import RuleMapping
+from bridge.mapping.rules import RuleMapping, is_of
 from bridge.model import Request
 from bridge.ports import Source
 from bridge.sources.base import load_sources, page
@@ -133,6 +133,8 @@ def rows_of(sources: Iterable[Source]) -> list[dict[str, Any]]:
 def _row(source: Source, mappings: Iterable[RuleMapping]) -> dict[str, Any]:
     own = [mapping for mapping in mappings if source.kind in mapping.sources]
     types = {type_ for mapping in own for type_ in mapping.types}
+    # `incident.*` says all of `incident.resolved`.
+    types = {each for each in types if not any(is_of(each, (other,)) for other in types - {each, "*"})}
     return {
         "name": source.kind,
         "vendor": source.vendor,

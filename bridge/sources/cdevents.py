@@ -2,7 +2,7 @@
 
 ## Set up
 
-1. Let the tool, or the broker that its events go through, post them to
+1. In the *settings of the tool*, or of the broker that its events go through, have them posted to
    `https://BRIDGE/webhooks/cdevents`: as CloudEvents in the binary mode (`ce-` headers) or the structured
    one (`application/cloudevents+json`), one event a delivery, or as plain CDEvents in JSON.
 2. The secret goes where the tool can put it: `Authorization: Bearer SECRET`, Basic, the header

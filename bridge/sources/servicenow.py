@@ -4,8 +4,8 @@
 
 ServiceNow has no webhooks; a business rule sends them.
 
-1. `sys_properties.list` *> New*: `jira_link_bridge.token`, *Private*, read by admins only, with a long
-   random text, the same as in the configuration:
+1. Type *sys_properties.list* into the filter of the navigator, and choose *New*: `jira_link_bridge.token`,
+   *Private*, read by admins only, with a long random text, the same as in the configuration:
 
        ingress:
          endpoints:

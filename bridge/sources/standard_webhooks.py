@@ -31,6 +31,8 @@ mapping's `subject` is made of, or coarser.
 
 ## Document
 
+The words on the right are no part of it.
+
     {
       "type": "deployment.finished",             what happened
       "timestamp": "2026-03-02T09:00:00Z",       when; without it, when it was received

@@ -40,6 +40,8 @@ From a script:
 
 ## Document
 
+The words on the right are no part of it.
+
     {
       "type": "deployment.finished",           what happened
       "time": "2026-03-02T09:00:00Z",          when; without it, when it was received
