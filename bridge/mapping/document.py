@@ -49,7 +49,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _add(name: str, pattern: str, first: str, read: Callable[[str], object]) -> None:
-    def construct(loader: _Loader, node: yaml.Node) -> object:
+    def construct(loader: _Loader, node: yaml.ScalarNode) -> object:
         return read(loader.construct_scalar(node))
 
     tag = f"tag:yaml.org,2002:{name}"
