@@ -126,7 +126,8 @@ def make_app(
     by_name = {endpoint.name: endpoint for endpoint in endpoints}
     ingress = _Ingress(by_name, publish, observe, now, bodies, public_url)
     app = web.Application(middlewares=[ingress.tell])
-    app.add_routes([web.post("/webhooks/{endpoint}", ingress.take), *probes])
+    path = "/webhooks/{endpoint}"
+    app.add_routes([web.post(path, ingress.take), web.head(path, ingress.is_there), *probes])
     return app
 
 
@@ -166,6 +167,12 @@ class _Ingress:
             seconds=time.monotonic() - began,
         )
         return web.json_response({"deliveryId": webhook.delivery_id}, status=202)
+
+    async def is_there(self, request: web.Request) -> web.Response:
+        """Intercom asks so before it takes an address; there is no body to verify, nothing is taken."""
+        if request.match_info["endpoint"] not in self._endpoints:
+            raise web.HTTPNotFound
+        return web.Response()
 
     def _sent(self, request: web.Request, body: bytes) -> Request:
         base = self._public_url or f"{request.scheme}://{request.host}"

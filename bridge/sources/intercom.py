@@ -3,7 +3,8 @@
 ## Set up
 
 1. *Developer Hub > your app* (or *New app* in your own workspace, which needs no review) *> Configure >
-   Webhooks*. *Endpoint URL*: `https://BRIDGE/webhooks/intercom`.
+   Webhooks*. *Endpoint URL*: `https://BRIDGE/webhooks/intercom`, which Intercom tries at
+   once: the bridge must run, with the endpoint configured, and answers its HEAD request.
 2. *Topics*: all of *Ticket* and *Conversation* but those of contacts; at least `ticket.created`,
    `ticket.state.updated`, `ticket.attribute.updated`, `ticket.closed`, `ticket.note.created`,
    `conversation.admin.closed`, `conversation.admin.opened`, `conversation.admin.noted` and

@@ -219,12 +219,20 @@ async def test_a_body_at_the_limit_is_taken(ingress: Ingress) -> None:
     assert status == 202
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+async def test_an_address_can_be_tried_without_a_delivery(ingress: Ingress) -> None:
+    """Intercom takes an address only when it answers HEAD."""
+    for name, status in (("github", 200), ("stranger", 404)):
+        async with ingress.session.head(f"{ingress.url}/webhooks/{name}") as answer:
+            assert answer.status == status
+    assert "delivery_taken" not in dict(ingress.told)
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "PUT", "DELETE"])
 async def test_an_endpoint_only_takes_posts(ingress: Ingress, method: str) -> None:
     """Other methods are answered 405 with what is allowed."""
     async with ingress.session.request(method, f"{ingress.url}/webhooks/github") as answer:
-        assert (answer.status, answer.headers["Allow"]) == (405, "POST")
-        assert method == "HEAD" or (await answer.json(content_type=None))["code"] == "method_not_allowed"
+        assert (answer.status, answer.headers["Allow"]) == (405, "HEAD,POST")
+        assert (await answer.json(content_type=None))["code"] == "method_not_allowed"
 
 
 async def test_the_names_of_unknown_endpoints_make_no_metrics(ingress: Ingress) -> None:
