@@ -99,7 +99,7 @@ _TRANSITIONS = {
 }
 # `[P2] [Triggered on {host:web-12}] The load is high`
 _TITLE = re.compile(
-    r"(?:\[(?:P[1-5]|TEST)\]\s*)*"
+    r"(?:\[(?:P[1-5]|TEST)\]\s*){0,9}"
     r"\[(?P<state>(?:Re-|Warn |Alert |No Data )?(?:Triggered|Warn|No Data|Recovered|Renotify))"
     r"(?: on \{(?P<scope>[^\]]*)\})?\]\s*(?:\[TEST\]\s*)?(?P<name>.*)",
     re.IGNORECASE,
