@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
+from uuid import uuid4
 
 import aiohttp
 import orjson
@@ -57,8 +58,12 @@ def send(
 ) -> None:
     """Sign a sample as its vendor does, post it, and tell what came back."""
     source = deliveries.known_source(name, option or [])
+    if not re.match(r"https?://[^/]", to):
+        raise UsageError("--to: expected an address, as http://HOST:PORT/webhooks/NAME")
     file = _file(name, sample)
     request = deliveries.request_in(file, source, event, header or [])
+    if sample in deliveries.samples(name):
+        request = _anew(request, source)
     if issue:
         request = _naming(request, issue, deliveries.issues_of(file))
     request = replace(request, url=to)
@@ -85,6 +90,14 @@ def _file(kind: str, sample: str) -> Path:
     if Path(sample).is_file():
         return Path(sample)
     raise UsageError(f"{sample} is neither a file nor a sample of {kind}; there are {', '.join(known)}")
+
+
+def _anew(request: Request, source: Source) -> Request:
+    """The request as a delivery of its own: the sample's id would make a second try a duplicate."""
+    former, id_ = deliveries.webhook_of(request, source, None).delivery_id, str(uuid4())
+    headers = {name: id_ if value == former else value for name, value in request.headers.items()}
+    body = request.body.replace(f'"{former}"'.encode(), f'"{id_}"'.encode())
+    return replace(request, headers=headers, body=body)
 
 
 def _naming(request: Request, issue: str, former: Iterable[str]) -> Request:

@@ -182,6 +182,28 @@ async def test_the_issue_stands_where_the_mapping_looks(kind: str, sample: str, 
     assert {change["issue"] for change in changes} == {"PROJ-7"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "sample"),
+    [
+        ("github", "pull_request.opened"),
+        ("zendesk", "ticket.created"),
+        ("pagerduty", "incident.triggered"),  # its body tells the id
+    ],
+)
+async def test_a_sample_may_be_sent_again(kind: str, sample: str) -> None:
+    """With an id of its own each time: else the second try, for another issue, would be a duplicate."""
+    ids = set()
+
+    def answer(request: web.Request, body: bytes) -> web.Response:
+        sent_as = {name.lower(): value for name, value in request.headers.items()}
+        ids.add(SOURCES[kind].delivery_id(SOURCES[kind].keep(sent_as, body), body))
+        return web.json_response({"deliveryId": "d-9"}, status=202)
+
+    for issue in ("PROJ-7", "PROJ-8"):
+        assert (await sent(answer, kind, sample, "--issue", issue))[0] == 0
+    assert len(ids) == 2
+
+
 async def test_a_body_of_ones_own_is_sent_to_the_letter(tmp_path: Path) -> None:
     """A file that is no sample is posted byte by byte, and a refusal is told with its reason."""
     path = tmp_path / "body.json"
@@ -201,6 +223,8 @@ def test_a_sample_that_is_not_there_is_said() -> None:
     done = run("send", "github", "none", "--to", "http://127.0.0.1:1/")
     assert done.returncode == 2
     assert "pull_request.opened" in done.stderr
+    nowhere = run("send", "github", "pull_request.opened", "--to", "localhost:8080")
+    assert (nowhere.returncode, "--to: expected an address" in nowhere.stderr) == (2, True)
     gone = run("send", "github", "pull_request.opened", "--to", "http://127.0.0.1:1/")
     assert gone.returncode == 3
     assert "endpoint_unreachable" in gone.stderr
