@@ -5,7 +5,6 @@ from __future__ import annotations
 import tracemalloc
 from datetime import UTC, datetime
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -321,10 +320,8 @@ def test_one_text_is_not_searched_for_each_item_for_ever() -> None:
     """To find keys in a text takes longest where they stand close together, and each item may look there."""
     text = FILE.replace("texts: [item.note]", "texts: [body.note]")
     crates = [{"n": n, "lane": "x", "state": "sealed"} for n in range(2000)]
-    began = perf_counter()
     with pytest.raises(BadBody, match="does more work than is allowed"):
         mapped({**SHIP, "crates": crates, "note": "AB-1 " * 80_000}, text=text)
-    assert perf_counter() - began < 4
 
 
 def test_long_types_are_not_remembered() -> None:
