@@ -19,7 +19,8 @@ from http import HTTPStatus
 from typing import ClassVar
 
 import orjson
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bridge.errors import (
     BadBody,
@@ -65,6 +66,13 @@ class BodyTooSlow(Refused):
 
     code: ClassVar[str] = "body_too_slow"
     status: ClassVar[int] = 408
+    advice: ClassVar[str] = "Look at the network between the sender and the bridge; the sender may try again."
+
+
+class BodyLost(Refused):
+    """The body ended before it was whole, or its chunks are none; mostly there is nobody left to tell."""
+
+    code: ClassVar[str] = "body_lost"
     advice: ClassVar[str] = "Look at the network between the sender and the bridge; the sender may try again."
 
 
@@ -277,6 +285,8 @@ class _Bodies:
                         raise Busy(f"More than {self._most} bytes are on their way to Kafka.")
         except TimeoutError:
             raise BodyTooSlow(f"The body took longer than {BODY_SECONDS:.0f} s.") from None
+        except (ClientPayloadError, HttpProcessingError, OSError):
+            raise BodyLost(f"The body ended after {len(body)} bytes.") from None
 
 
 def _check_empty(source: Source, webhook: Webhook) -> None:

@@ -219,6 +219,23 @@ async def test_a_body_at_the_limit_is_taken(ingress: Ingress) -> None:
     assert status == 202
 
 
+@pytest.mark.parametrize(
+    "sent", ["Content-Length: 100\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"]
+)
+async def test_a_body_that_breaks_off_is_no_fault_of_the_bridge(ingress: Ingress, sent: str) -> None:
+    """Anyone can hang up; it is told as a refusal."""
+    host, port = ingress.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST /webhooks/github HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    writer.write((head + sent).encode())
+    await writer.drain()
+    await asyncio.sleep(0.1)
+    writer.close()
+    await eventually(lambda: "delivery_refused" in dict(ingress.told))
+    assert dict(ingress.told)["delivery_refused"]["code"] == "body_lost"
+    assert "unexpected_error" not in dict(ingress.told)
+
+
 async def test_an_address_can_be_tried_without_a_delivery(ingress: Ingress) -> None:
     """Intercom takes an address only when it answers HEAD."""
     for name, status in (("github", 200), ("stranger", 404)):
