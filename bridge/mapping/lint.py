@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from bridge.errors import ConfigError
+from bridge.errors import BadBody, ConfigError
 from bridge.mapping.document import Document
 from bridge.mapping.examples import results
 from bridge.mapping.expressions import Expression, Template
@@ -143,7 +143,10 @@ def _about(key: Key, expression: Expression, roots: set[str]) -> Iterator[tuple[
     for told in expression.contradictions():
         yield key, told if told.startswith(f"`{expression.text}`") else f"`{expression.text}`: {told}"
     if expression.constant and key[-1] in _CONDITIONS and not _is_plain(key, expression):
-        holds = "always holds" if expression.is_true({}) else "never holds"
+        try:
+            holds = "always holds" if expression.is_true({}) else "never holds"
+        except BadBody:
+            holds = "can never be computed"
         yield key, f"`{expression.text}` {holds}: it does not depend on the event"
 
 

@@ -56,7 +56,7 @@ def _extended(document: Document, bases: Mapping[str, Data]) -> Data:
     if "extends" not in data:
         return data
     kind, own = data["extends"], {name: value for name, value in data.items() if name != "extends"}
-    if kind not in bases:
+    if not isinstance(kind, str) or kind not in bases:
         raise ConfigError(
             f"{document.place(['extends'])}: extends: there is no built-in mapping of that name; there are "
             f"{', '.join(sorted(bases))}"
