@@ -81,7 +81,7 @@ is a part of the link's identity.
 
 The header holds the prefix and the HMAC of the raw body. The time is not signed beside it: who has
 recorded a delivery can send it again. Where the body tells its `time`, that is old news and changes
-nothing.
+nothing. Nor is a header signed that an option names: prefer paths into the body.
 
 ## Facts
 

@@ -227,7 +227,9 @@ def _tokens(request: Request) -> list[str]:
         found.append(given.strip())
     if scheme.lower() == "basic":
         found.append(_unpacked(given.strip()))
-    found += parse_qs(request.url.partition("?")[2].partition("#")[0]).get("token", [])
+    query = request.url.partition("?")[2].partition("#")[0]
+    for each in (query, query.replace("+", "%2B")):  # Base64 has a plus, which few encode
+        found += parse_qs(each).get("token", [])
     return [token for token in found if token]
 
 

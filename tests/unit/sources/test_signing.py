@@ -130,6 +130,15 @@ def test_an_odd_address_has_no_token(url: str) -> None:
         Token().verify(request(url=url), [SECRET], NOW)
 
 
+@pytest.mark.parametrize("query", ["token=a+b/c==", "token=a%2Bb%2Fc%3D%3D"])
+def test_a_secret_in_base64_may_stand_in_an_address(query: str) -> None:
+    """Its plus would be a space there, and who pastes it does not know."""
+    sent = request(url=f"https://bridge.example.com/webhooks/x?{query}")
+    Token().verify(sent, [b"a+b/c=="], NOW)
+    with pytest.raises(BadSignature):
+        Token().verify(sent, [b"a-b/c=="], NOW)
+
+
 def test_a_missing_token_says_where_it_may_stand() -> None:
     """The refusal lists the places."""
     with pytest.raises(BadSignature, match="Bearer, Basic, X-Webhook-Token or"):
