@@ -27,7 +27,7 @@ Headers = Annotated[
     typer.Option("--header", metavar="'NAME: VALUE'", help="A header of the request; may be given again."),
 ]
 Event = Annotated[
-    str, typer.Option("--event", metavar="TYPE", help="The event's type, where a header tells it.")
+    str, typer.Option("--event", metavar="TYPE", help="The event's type, where the body does not tell it.")
 ]
 Options = Annotated[
     list[str] | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -96,7 +97,9 @@ def event_in(
         assert isinstance(found, Model)  # noqa: S101 - a record without the envelope's headers
         return found
     request = deliveries.request_in(file, source, type_, headers)
-    return source.event(deliveries.webhook_of(request, source, endpoint))
+    event = source.event(deliveries.webhook_of(request, source, endpoint))
+    is_told = not type_ or type_ in source.headers(type_, "").values()
+    return event if is_told else replace(event, type=type_)
 
 
 def _result(

@@ -167,6 +167,14 @@ def test_a_file_that_cannot_be_read_is_not_a_configuration(own: Path, tmp_path: 
     assert "jira-bridge mapping lint FILE" in wrong.stderr
 
 
+def test_a_type_that_no_header_tells_may_be_given(tmp_path: Path) -> None:
+    """What a source reads in the body, or at a place that an option names, can be said outright."""
+    payload = tmp_path / "body.json"
+    payload.write_text('{"id": 7}')
+    done = run("map", str(payload), "--source", "hmac", "--event", "report.made", "--json")
+    assert json.loads(done.stdout)["event"] == "report.made", done.stderr
+
+
 def test_an_endpoints_options_are_heeded(tmp_path: Path) -> None:
     """What the type of an event is may be said by the endpoint: in the configuration, or by a flag."""
     payload, config = tmp_path / "body.json", tmp_path / "bridge.yaml"
