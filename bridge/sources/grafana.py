@@ -14,10 +14,9 @@
            grafana:
              source: grafana
              secrets: [env:GRAFANA_WEBHOOK_SECRET]
-             options:                       # only where the headers have names of your own
-               header: X-Our-Signature
-               timestamp_header: X-Our-Timestamp
 
+   Only where the contact point gives the headers names of your own, the endpoint says them too:
+   `options: {header: X-Our-Signature, timestamp_header: X-Our-Timestamp}`.
 5. *Notification policies*: lead the alerts there.
 6. The issue in the alert rule, as a label or an annotation: `jira: ABC-12`.
 

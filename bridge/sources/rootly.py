@@ -32,8 +32,17 @@ An incident's title is its number, title and status: *Incident 19 Checkout is sl
 struck through when it is resolved, closed, cancelled or completed. Keys are looked for in the title, in
 the labels, and in the Jira issue that Rootly itself has made for the incident. A key that leaves the
 title takes the link off the issue, and so does a deletion. A private incident has no links, since an
-issue has more readers; to link it all the same, write a mapping with `extends: rootly` and a
-`delete_when` of your own in its rule `incident`.
+issue has more readers; to link it all the same, lay a mapping of your own over this one:
+
+    extends: rootly
+    rules:
+      incident:
+        delete_when: event.type == 'incident.deleted' || event.type == 'incident.scheduled.deleted'
+    tests:
+      - name: a private incident is linked
+        type: incident.created
+        payload: {data: {id: 7, title: ABC-1 is slow, private: true, url: "https://rootly.com/account/incidents/7"}}
+        changes: [{action: set, issues: [ABC-1]}]
 
 An alert's link leads to where the alert came from, or to its page at Rootly, on all issues of its summary
 and labels; it is struck through when it has ended.
