@@ -17,8 +17,8 @@ Jira Service Management, which takes Opsgenie's place, posts the same.
              secrets: [env:OPSGENIE_WEBHOOK_TOKEN]
 
 4. Another custom header, `X-Opsgenie-URL`, says where your alerts are: `https://acme.app.opsgenie.com`, in
-   Europe `https://app.eu.opsgenie.com`. Without it links lead to `https://app.opsgenie.com`. Alerts of
-   Jira Service Management have another address: a mapping with `extends: opsgenie` says which.
+   Europe `https://app.eu.opsgenie.com`; with Jira Service Management the site, `https://acme.atlassian.net`.
+   Without it links lead to `https://app.opsgenie.com`.
 5. Assign the integration to no team: a team's is told `Create` when an alert reaches the team, whatever
    state it is in.
 6. *Alert actions*: created, acknowledged, unacknowledged, closed, deleted, a tag or a note is added, a tag
@@ -60,7 +60,9 @@ does.
 - https://support.atlassian.com/jira-service-management-cloud/docs/alert-action-data-for-jira-edge-connector
 - https://github.com/zulip/zulip/tree/main/zerver/webhooks/opsgenie/fixtures
 
-What a test of the integration posts, and whether a post that failed comes again, could not be confirmed.
+The address of an alert in Jira Service Management, `SITE/jira/ops/alerts/ID`, is the one that public tools
+make; it is not documented. What a test of the integration posts, and whether a post that failed comes
+again, could not be confirmed.
 """
 
 from __future__ import annotations
