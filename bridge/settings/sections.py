@@ -80,7 +80,8 @@ def _format(version: int) -> int:
 
 
 _SQLITE = r"sqlite:///.+"
-_POSTGRESQL = r"postgresql://([^:@/?#\s]+(:(?P<password>[^@/?#\s]*))?@)?[^@/?#\s]*/[^/?#\s]*(\?[^#\s]*)?"
+# An @ behind the host is of a password that holds a / or a ?.
+_POSTGRESQL = r"postgresql://([^:@/?#\s]+(:(?P<password>[^@/?#\s]*))?@)?[^@/?#\s]*/[^@/?#\s]*(\?[^@#\s]*)?"
 
 
 def _database(url: str) -> str:

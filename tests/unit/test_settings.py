@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
@@ -414,6 +414,7 @@ def places_for(secret: str) -> list[str]:
         f"version: {text}\nledger: {{url: {text}}}\nlog: {{level: {text}}}",
         f"ledger: {{url: 'postgresql://u@h/d', password: {text}}}",
         f"ledger: {{url: 'postgresql://u:{text[1:-1]}@h/d'}}",
+        f"ledger: {{url: 'postgresql://u:{text[1:-1]}@h'}}",
         f"ledger: {{password: {text}}}",
         f"log: {{level: info, level: {text}}}",
         f"log: {{level: *{secret}}}",
@@ -430,6 +431,8 @@ SECRETS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"])).m
 
 
 @given(SECRETS)
+@example("s3cret/?")  # in an address it ends the host
+@example("s3cret/")
 def test_a_secret_is_shown_nowhere(tmp_path_factory: pytest.TempPathFactory, secret: str) -> None:
     """No error, no repr and no redacted dump has the secret's text, wherever it was written."""
     path = tmp_path_factory.getbasetemp() / "bridge.yaml"
