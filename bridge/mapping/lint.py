@@ -13,7 +13,7 @@ from bridge.errors import BadBody, ConfigError
 from bridge.mapping.document import Document
 from bridge.mapping.examples import results
 from bridge.mapping.expressions import Expression, Template
-from bridge.mapping.rules import Data, RuleMapping, is_of, parse_mapping
+from bridge.mapping.rules import Data, RuleMapping, is_of, parse_mapping, strange_rules
 from bridge.mapping.schema import Rule
 
 Key = tuple[str | int, ...]
@@ -48,9 +48,11 @@ def lint(
         return [_finding(line) for line in str(error).splitlines()]
     document = Document(text, name)
     said = (
+        *strange_rules(document.data, bases),
         *_sources(mapping, types),
         *_expressions(mapping),
         *_texts(mapping),
+        *_ids(mapping),
         *_states(mapping),
         *_shadowed(mapping),
     )
@@ -158,6 +160,11 @@ def _texts(mapping: RuleMapping) -> Iterator[tuple[Key, str]]:
                     yield from (((("rules", name, part, field), told)) for told in _about_text(text))
 
 
+def _about_id(text: Template) -> Iterator[str]:
+    if not text.expressions and not _PATH.fullmatch(text.source):
+        yield "is the same of all events, which then have one link"
+
+
 def _about_text(text: Template) -> Iterator[str]:
     written = text.source
     if not text.expressions and _PATH.fullmatch(written):
@@ -173,6 +180,11 @@ def _is_plain(key: Key, expression: Expression) -> bool:
 
 def _only(root: str) -> str:
     return "`item` is there with `each`" if root == "item" else "`state` is there in `link`"
+
+
+def _ids(mapping: RuleMapping) -> Iterator[tuple[Key, str]]:
+    for name, rule in mapping.file.rules.items():
+        yield from ((("rules", name, "subject", "id"), told) for told in _about_id(rule.subject.id))
 
 
 def _states(mapping: RuleMapping) -> Iterator[tuple[Key, str]]:

@@ -48,7 +48,21 @@ def parse_mapping(text: str, name: str, bases: Mapping[str, Data] | None = None)
     try:
         return RuleMapping(name, MappingFile.model_validate(data), extends=document.data.get("extends"))
     except ValidationError as error:
-        raise ConfigError("\n".join(_faults(document, error))) from None
+        strange = (
+            f"{document.place(key)}: {'.'.join(key)}: {told}"
+            for key, told in strange_rules(document.data, bases or {})
+        )
+        raise ConfigError("\n".join((*strange, *_faults(document, error)))) from None
+
+
+def strange_rules(data: Data, bases: Mapping[str, Data]) -> Iterator[tuple[tuple[str, str], str]]:
+    """The rules that what is extended has by nearly the same name, each with what is said of it."""
+    kind, own = data.get("extends"), data.get("rules")
+    if kind in bases and isinstance(own, dict):
+        known = bases[kind]["rules"]
+        for name in own.keys() - known.keys():
+            for near in get_close_matches(str(name), known, 1):
+                yield ("rules", str(name)), f"is no rule of {kind}; did you mean `{near}`?"
 
 
 def _extended(document: Document, bases: Mapping[str, Data]) -> Data:

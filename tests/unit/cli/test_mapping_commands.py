@@ -90,6 +90,12 @@ def test_the_tests_of_a_file_are_run(own: Path) -> None:
         ("    link:", "    each: body.commits\n    link:", "rules.pull_request.each: is never used"),
         ("    link:", "    draft: body.a == true\n    link:", "literally it is written in backticks"),
         ("    link:", "    draft: Body.a\n    link:", "did you mean `body.a`?"),
+        ("    link:", "    subject: {id: all}\n    link:", "subject.id: is the same of all events"),
+        (
+            "  pull_request:\n    link",
+            "  pull_requests:\n    link",
+            "is no rule of github; did you mean `pull_request`?",
+        ),
         ("    changes: [{link", "    changes: [{links", "`links` is not known; there are action, globalId"),
     ],
 )
