@@ -58,7 +58,7 @@ def parse_mapping(text: str, name: str, bases: Mapping[str, Data] | None = None)
 def strange_rules(data: Data, bases: Mapping[str, Data]) -> Iterator[tuple[tuple[str, str], str]]:
     """The rules that what is extended has by nearly the same name, each with what is said of it."""
     kind, own = data.get("extends"), data.get("rules")
-    if kind in bases and isinstance(own, dict):
+    if isinstance(kind, str) and kind in bases and isinstance(own, dict):
         known = bases[kind]["rules"]
         for name in own.keys() - known.keys():
             for near in get_close_matches(str(name), known, 1):
@@ -71,9 +71,10 @@ def _extended(document: Document, bases: Mapping[str, Data]) -> Data:
         return data
     kind, own = data["extends"], {name: value for name, value in data.items() if name != "extends"}
     if not isinstance(kind, str) or kind not in bases:
+        near = get_close_matches(str(kind), bases, 1)
+        meant = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(sorted(bases))}"
         raise ConfigError(
-            f"{document.place(['extends'])}: extends: there is no built-in mapping of that name; there are "
-            f"{', '.join(sorted(bases))}"
+            f"{document.place(['extends'])}: extends: there is no built-in mapping of that name; {meant}"
         )
     if "source" in own:
         raise ConfigError(f"{document.place(['source'])}: source: is that of the mapping that is extended")
