@@ -47,12 +47,15 @@ tool put the key into `customData` of each.
 ## Signature
 
 CDEvents have none; the transport's token is all there is. The event's id names the delivery.
+A sender that asks for leave first (OPTIONS with `WebHook-Request-Origin`, as Azure Event Grid does) is
+not answered: nobody has proved then who asks.
 
 ## Facts
 
 - https://cdevents.dev/docs/ and https://github.com/cdevents/spec, the branches of 0.3, 0.4 and 0.5
 - https://github.com/cdevents/spec/blob/main/cloudevents-binding.md
 - https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
+- https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md, for the OPTIONS request
 - https://docs.testkube.io/articles/cd-events, for what one tool sends
 - Runs have no number: of two runs of one pipeline at the same time the link shows what was told last.
 """
