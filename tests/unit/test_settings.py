@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
@@ -431,8 +432,8 @@ SECRETS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"])).m
 
 
 @given(SECRETS)
-@example("s3cret/?")  # in an address it ends the host
-@example("s3cret/")
+@hypothesis.example("s3cret/?")  # in an address it ends the host
+@hypothesis.example("s3cret/")
 def test_a_secret_is_shown_nowhere(tmp_path_factory: pytest.TempPathFactory, secret: str) -> None:
     """No error, no repr and no redacted dump has the secret's text, wherever it was written."""
     path = tmp_path_factory.getbasetemp() / "bridge.yaml"

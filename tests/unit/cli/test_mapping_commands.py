@@ -55,7 +55,6 @@ def test_the_tests_of_a_file_are_run(own: Path) -> None:
         ("    link:", "    draft: abs('x')\n    link:", "`abs('x')` can never be computed"),
         ("extends: github", "extends: githib", "own.yaml:1:1: extends: there is no built-in mapping"),
         ("extends: github", "extends: githib", "did you mean `github`?"),
-        ("extends: github", "extends: [github]", "own.yaml:1:1: extends: there is no built-in mapping"),
         ("{title:", "{titel: x, title:", "own.yaml:4:12: rules.pull_request.link.titel: is not known; did"),
         ("{body.pull_request.number}", "{pull_request.number}", "did you mean `body.pull_request.number`?"),
         ("{body.pull_request.number}", "{item.number}", "`item` is there with `each`"),
