@@ -111,7 +111,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, Paths, at, first, parse_object, site, snake
+from bridge.sources.base import JsonSource, Paths
+from bridge.sources.bodies import at, first, parse_object, site, snake
 from bridge.sources.signing import Token
 
 _NAMED: dict[str, Paths] = {

@@ -67,7 +67,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from bridge.model import Webhook
-from bridge.sources.base import Paths, SitedJson, first, parse_object, site
+from bridge.sources.base import Paths
+from bridge.sources.bodies import first, parse_object, site
+from bridge.sources.options import SitedJson
 from bridge.sources.signing import Hmac
 
 

@@ -67,7 +67,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.errors import BadBody
-from bridge.sources.base import JsonSource, Paths, first, parse_object
+from bridge.sources.base import JsonSource, Paths
+from bridge.sources.bodies import first, parse_object
 from bridge.sources.signing import Token
 
 _NAMED: dict[str, Paths] = {

@@ -90,7 +90,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, at, first, site, text
+from bridge.sources.base import JsonSource
+from bridge.sources.bodies import at, first, site, text
 from bridge.sources.signing import Token
 
 _TRANSITIONS = {

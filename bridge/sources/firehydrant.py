@@ -54,7 +54,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.sources.base import JsonSource, first
+from bridge.sources.base import JsonSource
+from bridge.sources.bodies import first
 from bridge.sources.signing import Hmac
 
 

@@ -77,7 +77,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, first, parse_object, site, snake
+from bridge.sources.base import JsonSource
+from bridge.sources.bodies import first, parse_object, site, snake
 from bridge.sources.signing import Token
 
 _AROUND = "freshdesk_webhook"

@@ -56,7 +56,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from bridge.errors import BadBody
-from bridge.sources.base import JsonSource, at, parse_object, text
+from bridge.sources.base import JsonSource
+from bridge.sources.bodies import at, parse_object, text
 from bridge.sources.signing import Hmac
 
 

@@ -77,7 +77,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bridge.sources.base import JsonSource, at
+from bridge.sources.base import JsonSource
+from bridge.sources.bodies import at
 from bridge.sources.signing import Either, StandardWebhooks, Token
 
 

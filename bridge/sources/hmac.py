@@ -101,7 +101,7 @@ from collections.abc import Mapping
 
 from bridge.errors import ConfigError
 from bridge.sources import signing
-from bridge.sources.base import AnyJson
+from bridge.sources.options import AnyJson
 
 ALGORITHMS = ("sha1", "sha256", "sha384", "sha512")
 ENCODINGS: dict[str, signing.Encoding] = {"hex": "hex", "base64": "base64"}

@@ -92,7 +92,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from bridge.model import Request
-from bridge.sources.base import JsonSource, first, parse_batch, parse_object, text
+from bridge.sources.base import JsonSource
+from bridge.sources.bodies import first, parse_batch, parse_object, text
 from bridge.sources.signing import Either, TimedHmac, Token, accept, header
 
 TICKETS = "0-5"

@@ -65,7 +65,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bridge.sources.base import JsonSource, at, first, parse_object
+from bridge.sources.base import JsonSource
+from bridge.sources.bodies import at, first, parse_object
 from bridge.sources.signing import StandardWebhooks
 
 

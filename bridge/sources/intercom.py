@@ -65,7 +65,8 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import SitedJson, at, first
+from bridge.sources.bodies import at, first
+from bridge.sources.options import SitedJson
 from bridge.sources.signing import Hmac
 
 

@@ -63,7 +63,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, at, first, site, text
+from bridge.sources.base import JsonSource
+from bridge.sources.bodies import at, first, site, text
 from bridge.sources.signing import Token
 
 

@@ -70,7 +70,8 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, first, site
+from bridge.sources.base import JsonSource
+from bridge.sources.bodies import first, site
 from bridge.sources.signing import Either, Hmac, Token
 
 _INCIDENTS = (

@@ -68,7 +68,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.model import Request
-from bridge.sources.base import JsonSource, at, parse_object
+from bridge.sources.base import JsonSource
+from bridge.sources.bodies import at, parse_object
 from bridge.sources.signing import TimedHmac
 
 

@@ -63,7 +63,8 @@ from datetime import datetime
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import JsonSource, at, first, site, text
+from bridge.sources.base import JsonSource
+from bridge.sources.bodies import at, first, site, text
 from bridge.sources.signing import Either, Hmac, Token
 from bridge.times import parse_time
 

@@ -79,7 +79,7 @@ headers, `svix-…`, are read too.
 
 from __future__ import annotations
 
-from bridge.sources.base import AnyJson
+from bridge.sources.options import AnyJson
 from bridge.sources.signing import StandardWebhooks
 
 

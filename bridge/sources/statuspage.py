@@ -56,7 +56,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bridge.sources.base import JsonSource, at, first
+from bridge.sources.base import JsonSource
+from bridge.sources.bodies import at, first
 from bridge.sources.signing import Token
 
 TYPES = ("incident", "component_update")

@@ -89,7 +89,7 @@ from collections.abc import Mapping
 
 from bridge.errors import ConfigError
 from bridge.sources import signing
-from bridge.sources.base import AnyJson
+from bridge.sources.options import AnyJson
 
 
 class TokenSource(AnyJson):

@@ -102,7 +102,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bridge.model import Webhook
-from bridge.sources.base import SitedJson, first, parse_object, site, snake, text
+from bridge.sources.bodies import first, parse_object, site, snake, text
+from bridge.sources.options import SitedJson
 from bridge.sources.signing import TimedHmac
 
 _EVENT = "zen:event-type:"

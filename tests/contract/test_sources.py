@@ -26,7 +26,7 @@ from bridge.sources.base import load_sources, page
 from tests.deliveries import MAPPER, RECEIVED_AT, SOURCES, Delivery, deliveries, outcome
 
 SECRET = b"tide and anchor"
-SHARED = {"base", "signing"}
+SHARED = {"base", "bodies", "options", "signing"}
 """Modules of `bridge.sources` that are no vendor's."""
 
 SAMPLES = [pytest.param(each, id=f"{kind}-{each.name}") for kind in SOURCES for each in deliveries(kind)]

@@ -12,7 +12,8 @@ import pytest
 from bridge.errors import BadBody
 from bridge.model import Webhook
 from bridge.sources.argo_cd import SOURCE
-from bridge.sources.base import at, page
+from bridge.sources.base import page
+from bridge.sources.bodies import at
 from tests.deliveries import RECEIVED_AT, delivery
 
 PAGE = "https://argo.example/applications/harbor"

@@ -11,7 +11,9 @@ import pytest
 
 from bridge.errors import BadBody, ConfigError
 from bridge.model import Webhook
-from bridge.sources.base import SitedJson, short, site, snake
+from bridge.sources.base import short
+from bridge.sources.bodies import site, snake
+from bridge.sources.options import SitedJson
 from tests.deliveries import RECEIVED_AT, SOURCES, deliveries
 
 
