@@ -14,7 +14,7 @@ from bridge.sources.zendesk import SOURCE
 from tests.deliveries import RECEIVED_AT, delivery
 
 # Zendesk documents the construction and this secret, with which it signs tests of a webhook that does
-# not exist yet, but no signature; this one was computed with other software than ours.
+# not exist yet, but no signature; this one stands in the tests of another receiver.
 # https://developer.zendesk.com/documentation/webhooks/verifying/#signing-secrets-on-new-webhooks
 SECRET = b"dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ=="
 TIMESTAMP = "2021-03-25T05:09:27Z"
