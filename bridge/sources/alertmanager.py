@@ -73,14 +73,17 @@ sends a group's notifications one after the other, and again every `repeat_inter
 
 from __future__ import annotations
 
+from typing import Any
+
 from bridge.sources.base import JsonSource
+from bridge.sources.bodies import first, site
 from bridge.sources.signing import Token
 
 
 class Alertmanager(JsonSource):
     """`bridge.ports.Source` for Alertmanager's webhook receiver, version 4.
 
-    All deliveries share a record key, since one alert may come in several groups.
+    All deliveries of one share a record key, since an alert may come in several groups.
     """
 
     kind = "alertmanager"
@@ -89,6 +92,10 @@ class Alertmanager(JsonSource):
     type_paths = ("status", "alerts.0.status")
     origin = ("externalURL",)
     home = "https://prometheus.io"
+
+    def subject_of(self, type_: str, data: dict[str, Any]) -> str:  # noqa: ARG002 - the same of all types
+        """Where it comes from."""
+        return site(first(data, self.origin))
 
 
 SOURCE = Alertmanager()

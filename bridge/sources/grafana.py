@@ -76,12 +76,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from typing import Self
+from typing import Any, Self
 
 from bridge.errors import ConfigError
 from bridge.model import Request
 from bridge.ports import Signature
 from bridge.sources.base import JsonSource
+from bridge.sources.bodies import first, site
 from bridge.sources.signing import Either, Hmac, TimedHmac, Token
 
 SIGNATURE = "x-grafana-alerting-signature"
@@ -100,7 +101,7 @@ def _timed(header: str, timestamp: str) -> TimedHmac:
 class Grafana(JsonSource):
     """`bridge.ports.Source` for Grafana's webhook contact point, and its notification channel before.
 
-    All deliveries share a record key, since one alert may come in several groups.
+    All deliveries of one share a record key, since an alert may come in several groups.
     """
 
     kind = "grafana"
@@ -109,6 +110,10 @@ class Grafana(JsonSource):
     type_paths = ("status", "state", "alerts.0.status")
     origin = ("externalURL", "ruleUrl")
     home = "https://grafana.com"
+
+    def subject_of(self, type_: str, data: dict[str, Any]) -> str:  # noqa: ARG002 - the same of all types
+        """Where it comes from."""
+        return site(first(data, self.origin))
 
     def configured(self, options: Mapping[str, str]) -> Self:
         """With the headers that the contact point names. Raises ConfigError for other options."""
