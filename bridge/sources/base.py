@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from datetime import datetime
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Self
@@ -90,12 +91,26 @@ class JsonSource:
     """
     times: Paths = ()
     """Where times stand; the latest is the event's."""
+    CHOICES: ClassVar[Paths] = ()
+    """The options that an endpoint may give; `choose` takes them over."""
 
     def configured(self, options: Mapping[str, str]) -> Self:
-        """Itself, since nothing can be chosen. Raises ConfigError for any option."""
-        if options:
+        """A source of its own with these options. Raises ConfigError for unknown and bad ones."""
+        if not options:
+            return self
+        if not self.CHOICES:
             raise ConfigError(f"the source {self.kind} has no options; found {', '.join(sorted(options))}")
-        return self
+        unknown = sorted(options.keys() - set(self.CHOICES))
+        if unknown:
+            raise ConfigError(
+                f"the source {self.kind} has no option {unknown[0]}; it has {', '.join(self.CHOICES)}"
+            )
+        chosen = copy(self)
+        chosen.choose(options)
+        return chosen
+
+    def choose(self, options: Mapping[str, str]) -> None:
+        """Take over what the options say, each one of `CHOICES`. Raises ConfigError."""
 
     def headers(self, event: str, delivery_id: str) -> dict[str, str]:
         """The headers that tell the event's type and the delivery, where this vendor has them."""
@@ -116,10 +131,14 @@ class JsonSource:
         return headers.get(self.id_header) or self._told_id(headers, body) or _digest(body)
 
     def _told_id(self, headers: Mapping[str, str], body: bytes) -> str:
+        return short(first(self.read(headers, body), self.id_paths)) if self.id_paths else ""
+
+    def read(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+        """As `parse`; empty for what cannot be read."""
         try:
-            return short(first(self.parse(headers, body), self.id_paths)) if self.id_paths else ""
+            return self.parse(headers, body)
         except BadBody:
-            return ""
+            return {}
 
     def record_key(self, headers: Mapping[str, str], body: bytes) -> str:
         """`<kind>/<object>`, as much of it as can be read."""

@@ -64,7 +64,7 @@ From which version on the test of a connection is signed could not be confirmed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from bridge.model import Webhook
 from bridge.sources.base import Paths
@@ -96,12 +96,11 @@ class BitbucketServer(SitedJson):
     )
     """Pages of projects and users."""
 
-    def configured(self, options: Mapping[str, str]) -> Self:
-        """A source of that Bitbucket, whose path on its host counts. Raises ConfigError."""
-        chosen = super().configured(options)
-        path = options.get("url", "").rpartition("://")[2].partition("/")[2]
-        chosen.url += f"/{path}".rstrip("/")
-        return chosen
+    def choose(self, options: Mapping[str, str]) -> None:
+        """Take over the address, of which the path on its host counts too. Raises ConfigError."""
+        super().choose(options)
+        path = options["url"].rpartition("://")[2].partition("/")[2]
+        self.url += f"/{path}".rstrip("/")
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:  # noqa: ARG002 - as the base
         """The JSON object in the body; some versions ping with an empty body. Raises BadBody."""

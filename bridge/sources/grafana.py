@@ -75,10 +75,8 @@ Grafana OnCall posts something else, which is not read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
-from typing import Any, Self
+from typing import Any
 
-from bridge.errors import ConfigError
 from bridge.model import Request
 from bridge.ports import Signature
 from bridge.sources.base import JsonSource
@@ -87,7 +85,6 @@ from bridge.sources.signing import Either, Hmac, TimedHmac, Token
 
 SIGNATURE = "x-grafana-alerting-signature"
 TIMESTAMPS = ("x-grafana-alerting-signature-timestamp", "x-grafana-alerting-timestamp")
-OPTIONS = ("header", "timestamp_header")
 
 
 def _message(request: Request, timestamp: bytes) -> bytes:
@@ -107,6 +104,7 @@ class Grafana(JsonSource):
     kind = "grafana"
     vendor = "Grafana"
     signature: Signature = Either(*(_timed(SIGNATURE, name) for name in TIMESTAMPS), Hmac(SIGNATURE), Token())
+    CHOICES = ("header", "timestamp_header")
     type_paths = ("status", "state", "alerts.0.status")
     origin = ("externalURL", "ruleUrl")
     home = "https://grafana.com"
@@ -115,20 +113,11 @@ class Grafana(JsonSource):
         """Where it comes from."""
         return site(first(data, self.origin))
 
-    def configured(self, options: Mapping[str, str]) -> Self:
-        """With the headers that the contact point names. Raises ConfigError for other options."""
-        unknown = sorted(options.keys() - set(OPTIONS))
-        if unknown:
-            raise ConfigError(
-                f"the source {self.kind} has no option {unknown[0]}; it has {', '.join(OPTIONS)}"
-            )
-        if not options:
-            return self
-        header, timestamp = (options.get(name, "").strip().lower() for name in OPTIONS)
-        chosen = copy(self)
+    def choose(self, options: Mapping[str, str]) -> None:
+        """Take over the headers that the contact point names; only their signature is taken then."""
+        header, timestamp = (options.get(name, "").strip().lower() for name in self.CHOICES)
         header = header or SIGNATURE
-        chosen.signature = _timed(header, timestamp) if timestamp else Hmac(header)
-        return chosen
+        self.signature = _timed(header, timestamp) if timestamp else Hmac(header)
 
 
 SOURCE = Grafana()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from bridge.errors import BadBody, ConfigError
+from bridge.errors import ConfigError
 from bridge.model import Event, Webhook
 from bridge.sources.base import JsonSource, Paths, require, short
 from bridge.sources.bodies import first, site
@@ -20,21 +19,18 @@ class SitedJson(JsonSource):
     It travels with the body in the header, for who reads the record knows no options.
     """
 
+    CHOICES = ("url",)
+
     place: ClassVar[str]
     """The header."""
     url: str = ""
     """What the option says."""
 
-    def configured(self, options: Mapping[str, str]) -> Self:
-        """A source of that account. Raises ConfigError for another option, and for what is no address."""
-        unknown = sorted(options.keys() - {"url"})
-        if unknown:
-            raise ConfigError(f"the source {self.kind} has no option {unknown[0]}; it has url")
-        chosen = copy(self)
-        chosen.url = site(options.get("url"))
-        if "url" in options and not chosen.url:
+    def choose(self, options: Mapping[str, str]) -> None:
+        """Take over the account's address. Raises ConfigError for what is none."""
+        self.url = site(options["url"])
+        if not self.url:
             raise ConfigError(f"option url: expected the address of your account at {self.vendor}")
-        return chosen
 
     def keep(self, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
         """What the class keeps, and the address, of the option rather than of the sender."""
@@ -70,17 +66,6 @@ class AnyJson(JsonSource):
     def __init__(self) -> None:
         self._chosen: dict[str, tuple[str, Paths]] = {}
 
-    def configured(self, options: Mapping[str, str]) -> Self:
-        """A source that looks where the options say. Raises ConfigError for unknown and bad ones."""
-        unknown = sorted(options.keys() - set(self.CHOICES))
-        if unknown:
-            raise ConfigError(
-                f"the source {self.kind} has no option {unknown[0]}; it has {', '.join(self.CHOICES)}"
-            )
-        chosen = copy(self)
-        chosen.choose(options)
-        return chosen
-
     def choose(self, options: Mapping[str, str]) -> None:
         """Take over what the options say. Raises ConfigError."""
         self._chosen = {
@@ -95,7 +80,8 @@ class AnyJson(JsonSource):
         Headers of those names that were sent are not kept: nobody has signed them.
         """
         kept, delivery = super().keep(headers, body), self.header("delivery")
-        found = {name: self._found(option, headers, body) for name, option in _TOLD.items()}
+        data = self.read(headers, body) if self._chosen else {}
+        found = {name: self._found(option, headers, data) for name, option in _TOLD.items()}
         found |= {delivery: headers.get(delivery, "")}
         return {**kept, **{name: text for name, text in found.items() if text}}
 
@@ -112,16 +98,12 @@ class AnyJson(JsonSource):
         """What the options say, else what the class does. Raises BadRequest."""
         if self.header("delivery"):
             return require(headers, self.header("delivery"))
-        return self._found("delivery", headers, body) or super().delivery_id(headers, body)
+        data = self.read(headers, body) if "delivery" in self._chosen else {}
+        return self._found("delivery", headers, data) or super().delivery_id(headers, body)
 
-    def _found(self, option: str, headers: Mapping[str, str], body: bytes) -> str:
+    def _found(self, option: str, headers: Mapping[str, str], data: dict[str, Any]) -> str:
         header, paths = self._chosen.get(option, ("", ()))
-        if header:
-            return headers.get(header, "")
-        try:
-            return short(first(self.parse(headers, body), paths)) if paths else ""
-        except BadBody:
-            return ""
+        return headers.get(header, "") if header else short(first(data, paths))
 
     def record_key(self, headers: Mapping[str, str], body: bytes) -> str:
         """`<kind>/<object>`; what was kept of it counts."""
