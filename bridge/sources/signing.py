@@ -45,16 +45,16 @@ def header(request: Request, name: str) -> str:
     return value
 
 
-def check_age(text: str, place: str, now: datetime, tolerance: int = TOLERANCE) -> None:
-    """See that a timestamp is no further from `now` than `tolerance` seconds. Raises BadSignature."""
+def check_age(text: str, place: str, now: datetime) -> None:
+    """See that a timestamp is no further from `now` than TOLERANCE. Raises BadSignature."""
     sent = parse_time(text)
     if sent is None:
         raise BadSignature(f"The timestamp in {place} is no time. {BadSignature.advice}")
     age = (now - sent).total_seconds()
-    if abs(age) > tolerance:
+    if abs(age) > TOLERANCE:
         off = f"{age:.0f} s old" if age > 0 else f"{-age:.0f} s ahead"
         raise BadSignature(
-            f"The timestamp in {place} is {off}; {tolerance} s are allowed. Set the clocks of both sides."
+            f"The timestamp in {place} is {off}; {TOLERANCE} s are allowed. Set the clocks of both sides."
         )
 
 
@@ -112,7 +112,7 @@ class Hmac(_Signature):
 
 @dataclass(frozen=True)
 class TimedHmac(_Signature):
-    """An HMAC over a message that holds a timestamp, which must be recent.
+    """An HMAC-SHA256 over a message that holds a timestamp, which must be recent.
 
     `timestamp` names the timestamp's header; or, with `field`, both are fields of one header that
     reads `timestamp=…,field=…`. `signed` describes what `message` makes. `unit` is how a timestamp
@@ -124,17 +124,13 @@ class TimedHmac(_Signature):
     message: Message
     signed: str
     field: str = ""
-    prefix: str = ""
-    algorithm: str = "sha256"
     encoding: Encoding = "hex"
     unit: Literal["s", "ms", "iso"] = "s"
-    tolerance: int = TOLERANCE
 
     @property
     def described(self) -> str:
         """The header, the algorithm, what is signed, and for how long."""
-        made = f"{self.prefix}HMAC-{self.algorithm.upper()} of {self.signed}, {self.encoding}"
-        return f"{self.header}: {made}, {self.tolerance} s"
+        return f"{self.header}: HMAC-SHA256 of {self.signed}, {self.encoding}, {TOLERANCE} s"
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -146,37 +142,32 @@ class TimedHmac(_Signature):
         sent, claims = self._fields(request) if self.field else self._headers(request)
         accept(claims, (self._digest(request, sent, secret) for secret in secrets))
         place = f"{self.header}'s field {self.timestamp}" if self.field else self.timestamp
-        check_age(sent, place, now, self.tolerance)
+        check_age(sent, place, now)
 
     def sign(self, request: Request, secret: bytes, now: datetime) -> dict[str, str]:
         """The header, or the two."""
         sent = now.isoformat() if self.unit == "iso" else str(int(now.timestamp() * _PER_SECOND[self.unit]))
-        made = self.prefix + self._digest(request, sent, secret)
+        made = self._digest(request, sent, secret)
         if self.field:
             return {self.header: f"{self.timestamp}={sent},{self.field}={made}"}
         return {self.header: made, self.timestamp: sent}
 
     def _headers(self, request: Request) -> tuple[str, list[str]]:
-        given = header(request, self.header).strip()
-        if not given.startswith(self.prefix):
-            raise BadSignature(
-                f"The header {self.header} does not begin with {self.prefix}. {BadSignature.advice}"
-            )
-        return header(request, self.timestamp), [given.removeprefix(self.prefix)]
+        claim = header(request, self.header).strip()
+        return header(request, self.timestamp), [claim]
 
     def _fields(self, request: Request) -> tuple[str, list[str]]:
         parts = [part.strip().partition("=") for part in header(request, self.header).split(",")]
         sent = next((value for name, _, value in parts if name == self.timestamp), "")
-        claims = [value.removeprefix(self.prefix) for name, _, value in parts if name == self.field]
+        claims = [value for name, _, value in parts if name == self.field]
         if not (sent and claims):
             expected = f"{self.timestamp}=…,{self.field}=…"
             raise BadSignature(f"The header {self.header} is not `{expected}`. {BadSignature.advice}")
         return sent, claims
 
     def _digest(self, request: Request, sent: str, secret: bytes) -> str:
-        return digest(
-            self.message(request, sent.encode("utf-8", "replace")), secret, self.algorithm, self.encoding
-        )
+        message = self.message(request, sent.encode("utf-8", "replace"))
+        return digest(message, secret, encoding=self.encoding)
 
 
 _PER_SECOND = {"s": 1, "ms": 1000}
