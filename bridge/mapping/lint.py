@@ -51,9 +51,7 @@ def lint(
         *strange_rules(document.data, bases),
         *_sources(mapping, types),
         *_expressions(mapping),
-        *_texts(mapping),
-        *_ids(mapping),
-        *_states(mapping),
+        *_rules(mapping),
         *_shadowed(mapping),
     )
     found = [Finding(document.place(key), ".".join(map(str, key)), told) for key, told in said]
@@ -152,12 +150,18 @@ def _about(key: Key, expression: Expression, roots: set[str]) -> Iterator[tuple[
         yield key, f"`{expression.text}` {holds}: it does not depend on the event"
 
 
-def _texts(mapping: RuleMapping) -> Iterator[tuple[Key, str]]:
+def _rules(mapping: RuleMapping) -> Iterator[tuple[Key, str]]:
     for name, rule in mapping.file.rules.items():
-        for part in ("subject", "link"):
-            for field, text in getattr(rule, part):
-                if isinstance(text, Template):
-                    yield from (((("rules", name, part, field), told)) for told in _about_text(text))
+        for key, told in (*_texts_of(rule), *_states_of(rule)):
+            yield ("rules", name, *key), told
+
+
+def _texts_of(rule: Rule) -> Iterator[tuple[Key, str]]:
+    for part in ("subject", "link"):
+        for field, text in getattr(rule, part):
+            if isinstance(text, Template):
+                yield from (((part, field), told) for told in _about_text(text))
+    yield from ((("subject", "id"), told) for told in _about_id(rule.subject.id))
 
 
 def _about_id(text: Template) -> Iterator[str]:
@@ -180,16 +184,6 @@ def _is_plain(key: Key, expression: Expression) -> bool:
 
 def _only(root: str) -> str:
     return "`item` is there with `each`" if root == "item" else "`state` is there in `link`"
-
-
-def _ids(mapping: RuleMapping) -> Iterator[tuple[Key, str]]:
-    for name, rule in mapping.file.rules.items():
-        yield from ((("rules", name, "subject", "id"), told) for told in _about_id(rule.subject.id))
-
-
-def _states(mapping: RuleMapping) -> Iterator[tuple[Key, str]]:
-    for name, rule in mapping.file.rules.items():
-        yield from ((("rules", name, *key), told) for key, told in _states_of(rule))
 
 
 def _states_of(rule: Rule) -> Iterator[tuple[Key, str]]:
