@@ -59,10 +59,8 @@ def _write_name(name: str) -> str:
 
 def _write_literal(node: Node) -> str:
     value = node["value"]
-    if isinstance(value, str):
-        if "\\" not in value:
-            return "'" + value.replace("'", "\\'") + "'"
-        return "`" + json.dumps(value).replace("`", "\\`") + "`"
+    if isinstance(value, str) and "\\" not in value:
+        return "'" + value.replace("'", "\\'") + "'"
     return "`" + json.dumps(value).replace("`", "\\`") + "`"
 
 
