@@ -112,6 +112,8 @@ def _result(
         wanted = mapper_.map(event)
     except Unmappable as error:
         return {**result, "skipped": error.code, "error": str(error)}
+    if wanted.fault is not None:  # the worker writes the others, and tells of this one in a letter
+        result["error"] = str(wanted.fault)
     return {**result, "skipped": wanted.skipped, "changes": list(_changes(event, wanted))}
 
 
@@ -133,6 +135,8 @@ def _tell(result: dict[str, Any]) -> None:
     out.print(f"{result['file']} ({result['event'] or 'no type'})", markup=False, style="bold")
     if result["skipped"]:
         out.print(f"  skipped: {result['skipped']} {result.get('error', '')}".rstrip(), markup=False)
+    elif "error" in result:
+        out.print(f"  rejected in part: {result['error']}", markup=False)
     for one in result["changes"]:
         title = one["link"]["object"]["title"] if one["link"] else "its links, if it has any, are taken off"
         out.print(

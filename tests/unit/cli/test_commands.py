@@ -52,6 +52,20 @@ def test_map_shows_an_empty_set() -> None:
     assert (change["action"], change["issue"], change["link"]) == ("set", None, None)
 
 
+def test_map_tells_what_is_wrong_with_a_part(tmp_path: Path) -> None:
+    """One commit's link, and why the other has none: the worker writes the one and tells of the other."""
+    path = tmp_path / "push.json"
+    commits = [
+        {"id": name * 40, "message": "ABC-1: x", "url": url}
+        for name, url in (("a", "https://github.com/o/h"), ("b", "javascript:alert(1)"))
+    ]
+    path.write_text(json.dumps({"ref": "refs/heads/main", "repository": {"id": 1}, "commits": commits}))
+    done = run("map", str(path), "--source", "github", "--event", "push", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["skipped"], len(found["changes"])) == (1, None, 1)
+    assert found["error"].startswith("url: ")
+
+
 def test_map_tells_a_bad_body(tmp_path: Path) -> None:
     """What cannot be mapped is an exit code and a reason."""
     path = tmp_path / "bad.json"
